@@ -1,0 +1,79 @@
+/* header.c — the facts of a job, one line each. */
+#include "trainer/run/header.h"
+#include "trainer/run/leg.h"
+#include "trainer/tensor/kernels/kernel.h"
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+int64_t job_steps_left(const Job *job)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < job->n_leg; i++) {
+        LegEnd end = {0};
+        bool superseded = false;
+        const bool known = leg_look(job, &job->leg[i], &end) == ST_OK &&
+                           leg_is_superseded(job, &job->leg[i], &superseded) == ST_OK;
+        if (!known) status_clear(); /* the run itself will say what is wrong */
+        if (!end.done && !superseded) n += job->leg[i].to - job->leg[i].from;
+        json_decref(end.held_out);
+    }
+    return n;
+}
+
+static void print_data(const Job *job, Progress *p)
+{
+    const Version *own = job_own(job);
+    const PathSteps *s = &own->steps;
+    char tokens[16], dropped[64] = "";
+    for (int64_t i = 0; i < own->n_set; i++)
+        progress_header(p, i == 0 ? "data" : "", "%s: %s tokens in %lld rows, SHA-256 %.12s",
+                        token_set_name(own->train[i]),
+                        progress_count((double)token_set_n_token(own->train[i]), tokens),
+                        LL(token_set_n_row(own->train[i])), token_set_fingerprint(own->train[i]));
+    if (s->n_left > 0)
+        snprintf(dropped, sizeof dropped, "; %lld rows fill no batch", LL(s->n_left));
+    progress_header(p, "steps", "%lld to %lld, branch point at %lld, of %lld x %lld tokens%s",
+                    LL(s->first), LL(s->end), LL(s->branch), LL(job->cfg->global_batch_size),
+                    LL(job->cfg->pack.max_seq_length), dropped);
+}
+
+static void print_machine(const Job *job, Progress *p)
+{
+    const GemmChoice g = gemm_choice();
+    const GemmRate rate = gemm_rate(omp_get_max_threads());
+    progress_header(p, "kernels", "GEMM %s %s %s, vectors %s; %d rank%s x %d thread%s", g.backend,
+                    g.kernels, g.compute_dtype, kernels()->name, comm_size(job->comm),
+                    comm_size(job->comm) > 1 ? "s" : "", omp_get_max_threads(),
+                    omp_get_max_threads() > 1 ? "s" : "");
+    if (rate.expected_gflops > 0 && rate.gflops < 0.6 * rate.expected_gflops)
+        progress_header(
+            p, "warning",
+            "products run at %.0f GFLOP/s, this CPU usually gives %.0f: is the machine busy?",
+            rate.gflops, rate.expected_gflops);
+}
+
+Status header_print(const Job *job, Progress **progress)
+{
+    Status rc = ST_OK;
+    const RunConfig *cfg = job->cfg;
+    char count[16];
+    const ProgressOpts opts = {.out = stderr,
+                               .mode = PROGRESS_AUTO,
+                               .logging_steps = cfg->logging_steps,
+                               .total_steps = job_steps_left(job)};
+    TRY(progress_create(&opts, progress));
+    progress_header(*progress, "switchyard", "%s  %s%s%s", SWITCHYARD_VERSION, cfg->output_dir,
+                    cfg->version ? "  " : "", cfg->version ? cfg->version : "");
+    progress_header(*progress, "trains", "%s parameters (all), %s optimizer, %s rate up to %g",
+                    progress_count((double)model_n_params(&cfg->model), count), cfg->optim,
+                    cfg->lr_scheduler_type, ((const SchedCommon *)cfg->sched_opts)->learning_rate);
+    print_data(job, *progress);
+    print_machine(job, *progress);
+    for (int64_t i = 0; i < job->n_leg; i++)
+        progress_header(*progress, i == 0 ? "legs" : "", "%s: steps %lld to %lld -> %s",
+                        job->leg[i].title, LL(job->leg[i].from), LL(job->leg[i].to),
+                        job->leg[i].end);
+out:
+    return rc;
+}

@@ -1,0 +1,434 @@
+/* leg.c — start, step, look, save, end. */
+#include "trainer/run/leg.h"
+#include "trainer/base/log.h"
+#include "trainer/base/mem.h"
+#include "trainer/base/stop.h"
+#include "trainer/io/files.h"
+#include "trainer/run/events.h"
+#include "trainer/run/metrics.h"
+#include "trainer/run/run_status.h"
+#include "trainer/run/step.h"
+#include "trainer/tensor/kernels/kernel.h"
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A leg while it runs. */
+typedef struct LegRun {
+    const Comm *comm;
+    const Job *job;
+    const Leg *leg;
+    const Version *v;
+    TrainState *state;
+    Stepper *stepper;
+    Metrics *metrics; /* on the first rank of comm */
+    Events *events;
+    Progress *progress;
+    json_t *numerics;
+    char *saves, *end; /* absolute directories */
+    double mark_s;     /* core seconds are counted up to here */
+    int64_t steps_lost;
+} LegRun;
+
+static bool speaks(const LegRun *r)
+{
+    return comm_rank(r->comm) == 0;
+}
+
+json_t *numerics_fingerprint(int n_group)
+{
+    const GemmChoice g = gemm_choice();
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "program", SWITCHYARD_VERSION, "gemm",
+                     g.backend, "kernels", g.kernels, "compute_dtype", g.compute_dtype,
+                     "vector_kernels", kernels()->name, "reduction_groups", n_group);
+}
+
+const TokenSet *leg_held_out_at(const Job *job, int64_t i, char name[LINE_NAME * 2 + 2])
+{
+    for (int64_t k = 0; k < job->n_version; k++) {
+        const Version *v = &job->version[k];
+        const int64_t n = v->held_out ? v->n_set : 0;
+        if (i < n) {
+            snprintf(name, LINE_NAME * 2 + 2, "%s%s%s", v->name, v->name[0] ? "/" : "",
+                     token_set_name(v->held_out[i]));
+            return v->held_out[i];
+        }
+        i -= n;
+    }
+    const Version *own = job_own(job);
+    if (i >= own->n_eval) return NULL;
+    snprintf(name, LINE_NAME * 2 + 2, "%s", token_set_name(own->eval[i]));
+    return own->eval[i];
+}
+
+/* ---- start ---- */
+
+static Status check_numerics(const LegRun *r, const char *dir)
+{
+    Status rc = ST_OK;
+    Ckpt *k = NULL;
+    TRY(ckpt_open(dir, &k));
+    const json_t *then = ckpt_info(k)->fingerprint;
+    if (then && !json_equal(then, r->numerics)) {
+        char *a = json_dumps(then, JSON_SORT_KEYS | JSON_COMPACT),
+             *b = json_dumps(r->numerics, JSON_SORT_KEYS | JSON_COMPACT);
+        LOG_W("%s was computed with %s, this run computes with %s: bits may differ from here on",
+              dir, a ? a : "?", b ? b : "?");
+        free(a);
+        free(b);
+        CHECK(!r->v->cfg->strict, DATA, "%s was computed with other kernels, and strict: true",
+              dir);
+    }
+out:
+    ckpt_close(k);
+    return rc;
+}
+
+/* The newest own checkpoint of this leg, or the one it starts from; *dir NULL: fresh weights. Rank:
+ * local. */
+static Status find_start(const LegRun *r, char **dir)
+{
+    Status rc = ST_OK;
+    TRY(ckpt_newest_between(r->saves, r->leg->from + 1, r->leg->to, dir));
+    if (*dir || !r->leg->start[0]) goto out;
+    *dir = job_path(r->job, r->leg->start);
+    CHECK(*dir, NOMEM, "path of %s", r->leg->start);
+    CHECK(ckpt_is(*dir), DATA, "%s: %s starts from there, but it is no checkpoint", *dir,
+          r->leg->title);
+out:
+    return rc;
+}
+
+static Status load_start(LegRun *r)
+{
+    Status rc = ST_OK;
+    char *dir = NULL;
+    const char *init = r->leg->from == 0 ? r->v->cfg->init_from : NULL;
+    TRY(comm_agree(r->comm, find_start(r, &dir)));
+    if (!dir) {
+        if (init)
+            TRY(state_load(r->comm, r->state, init, true));
+        else
+            state_init_weights(r->state);
+        goto out;
+    }
+    TRY(comm_agree(r->comm, check_numerics(r, dir)));
+    TRY(state_load(r->comm, r->state, dir, false));
+    CHECK(r->leg->from <= r->state->step && r->state->step <= r->leg->to, DATA,
+          "%s is at step %lld, %s runs from %lld to %lld", dir, LL(r->state->step), r->leg->title,
+          LL(r->leg->from), LL(r->leg->to));
+    if (r->state->step == r->leg->from) r->state->core_seconds = 0;
+    if (r->state->step > r->leg->from && speaks(r))
+        progress_note(r->progress, "%s goes on at step %lld", r->leg->title, LL(r->state->step));
+    if (r->leg->averages && r->state->step == r->v->steps.first) state_average_reset(r->state);
+out:
+    mem_free(dir);
+    return rc;
+}
+
+/* What killed jobs wrote past the checkpoint is cut off, and counted as lost work. */
+static Status open_metrics(LegRun *r)
+{
+    Status rc = ST_OK;
+    char *file = job_version_file(r->job, r->v, "metrics.jsonl"),
+         *dir = job_version_file(r->job, r->v, "");
+    CHECK(file && dir, NOMEM, "metrics of %s", r->leg->title);
+    TRY(metrics_cut(file, r->leg->path, r->state->step, &r->steps_lost));
+    TRY(metrics_open(file, &r->metrics));
+    if (config_reports_to(r->v->cfg, "tensorboard"))
+        TRY(events_open_from_metrics(dir, r->leg->path, file, &r->events));
+out:
+    mem_free(file);
+    mem_free(dir);
+    return rc;
+}
+
+static Status leg_start(LegRun *r)
+{
+    Status rc = ST_OK;
+    r->saves = job_path(r->job, r->leg->saves);
+    r->end = job_path(r->job, r->leg->end);
+    TRY(comm_agree(r->comm, r->saves && r->end
+                                ? state_create(r->v->cfg, &r->state)
+                                : status_fail(ST_NOMEM, __FILE__, __LINE__, "paths")));
+    TRY(stepper_create(r->comm, r->state, &r->stepper));
+    r->numerics = numerics_fingerprint(stepper_n_group(r->stepper));
+    TRY(comm_agree(
+        r->comm,
+        r->numerics ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "numerics fingerprint")));
+    TRY(load_start(r));
+    TRY(comm_agree(r->comm, speaks(r) ? open_metrics(r) : ST_OK));
+    if (speaks(r)) progress_begin(r->progress, r->leg->title, r->leg->to);
+    r->mark_s = clock_s();
+out:
+    return rc;
+}
+
+/* ---- look ---- */
+
+static void count_time(LegRun *r)
+{
+    const double now = clock_s();
+    r->state->core_seconds += (now - r->mark_s) * comm_size(r->comm) * omp_get_max_threads();
+    r->mark_s = now;
+}
+
+static Status report_step(LegRun *r, const StepResult *s, double seconds)
+{
+    Status rc = ST_OK;
+    const RunConfig *cfg = r->v->cfg;
+    const int64_t tokens = cfg->global_batch_size * cfg->pack.max_seq_length,
+                  step = r->state->step - 1;
+    const MetricsField skipped = {"skipped", (double)r->state->skipped};
+    const MetricsStep m = {.path = r->leg->path,
+                           .version = r->v->name[0] ? r->v->name : NULL,
+                           .step = step,
+                           .loss = s->loss,
+                           .lr = r->state->lr,
+                           .tokens = r->state->tokens,
+                           .grad_norm = s->grad_norm,
+                           .tokens_per_s = (double)tokens / seconds,
+                           .seconds = seconds,
+                           .batch_hash = s->batch_hash,
+                           .extra = &skipped,
+                           .n_extra = s->skipped};
+    TRY(metrics_step(r->metrics, &m));
+    if (r->events) TRY(events_step(r->events, &m));
+    progress_step(r->progress, step, s->loss, r->state->lr, tokens);
+out:
+    return rc;
+}
+
+/* Losses on every held-out set, into metrics and, where held_out is given, into an object by name.
+ */
+static Status evaluate(LegRun *r, json_t *held_out)
+{
+    Status rc = ST_OK, local = ST_OK;
+    char name[LINE_NAME * 2 + 2];
+    const TokenSet *set;
+    for (int64_t i = 0; (set = leg_held_out_at(r->job, i, name)); i++) {
+        if (token_set_n_row(set) == 0) continue;
+        const double begin = clock_s();
+        MetricsEval e = {.path = r->leg->path,
+                         .version = r->v->name[0] ? r->v->name : NULL,
+                         .step = r->state->step - 1,
+                         .eval = name};
+        TRY(stepper_evaluate(r->stepper, set, r->v->cfg->eval_max_tokens, &e.loss, &e.tokens));
+        e.seconds = clock_s() - begin;
+        if (held_out) json_object_set_new(held_out, name, json_real(e.loss));
+        if (!speaks(r)) continue;
+        if (local == ST_OK) local = metrics_eval(r->metrics, &e);
+        if (local == ST_OK && r->events) local = events_eval(r->events, &e);
+        progress_note(r->progress, "step %lld  held-out %-20s loss %.4f", LL(r->state->step), name,
+                      e.loss);
+    }
+    TRY(comm_agree(r->comm, local));
+out:
+    return rc;
+}
+
+/* ---- save ---- */
+
+static SaveNote save_note(const LegRun *r, const char *kind)
+{
+    const int64_t steps = r->state->step - r->leg->sample_step;
+    return (SaveNote){.kind = kind,
+                      .version = r->v->name,
+                      .samples = steps * r->v->cfg->global_batch_size,
+                      .numerics = r->numerics};
+}
+
+static Status save_periodic(LegRun *r)
+{
+    Status rc = ST_OK;
+    const SaveNote note = save_note(r, r->job->line ? r->leg->path : "main");
+    char *dir = mem_printf("%s/step-%06lld", r->saves, LL(r->state->step));
+    watchdog_enter(WATCH_SAVE, r->state->step);
+    count_time(r);
+    TRY(comm_agree(
+        r->comm, dir ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "path of a checkpoint")));
+    TRY(comm_agree(r->comm, speaks(r) ? metrics_sync(r->metrics) : ST_OK));
+    TRY(state_save(r->comm, r->state, &note, true, dir));
+    TRY(comm_agree(r->comm, speaks(r) ? ckpt_prune(r->saves, r->v->cfg->save_total_limit) : ST_OK));
+    if (speaks(r))
+        progress_note(r->progress, "checkpoint %s/step-%06lld saved", r->leg->saves,
+                      LL(r->state->step));
+out:
+    mem_free(dir);
+    return rc;
+}
+
+/* The path to stop at leaves its state behind; the end of a leg is published instead. */
+static Status stop_here(LegRun *r)
+{
+    Status rc = ST_OK;
+    TRY(save_periodic(r));
+    CHECK(false, STOPPED, "stopped on request at step %lld of %s; the same command goes on",
+          LL(r->state->step), r->leg->title);
+out:
+    return rc;
+}
+
+static Status status_running(const LegRun *r)
+{
+    const RunStatus s = {
+        .state = RUN_RUNNING, .version = r->v->name, .path = r->leg->path, .step = r->state->step};
+    return run_status_write(r->job->cfg->output_dir, &s);
+}
+
+/* ---- step ---- */
+
+/* Every average_every steps over the last part of the version, counted back from its end. */
+static bool average_due(const Version *v, int64_t step)
+{
+    const int64_t window = (int64_t)(v->cfg->average_fraction * (double)v->steps.n_step);
+    return step > v->steps.end - window && (v->steps.end - step) % v->cfg->average_every == 0;
+}
+
+static Status leg_step(LegRun *r)
+{
+    Status rc = ST_OK;
+    const RunConfig *cfg = r->v->cfg;
+    TrainState *s = r->state;
+    SchedSpan at = r->leg->span;
+    StepResult result;
+    const double begin = clock_s();
+    watchdog_enter(WATCH_STEP, s->step);
+    at.step = r->leg->at_min_lr ? at.end : s->step - r->leg->sched_shift;
+    TRY(stepper_run(r->stepper, r->v, (s->step - r->leg->sample_step) * cfg->global_batch_size,
+                    cfg->sched_def->at(cfg->sched_opts, &at), &result));
+    if (r->leg->averages && average_due(r->v, s->step)) state_average(s);
+    TRY(comm_agree(r->comm, speaks(r) ? report_step(r, &result, clock_s() - begin) : ST_OK));
+    if (s->step == r->leg->to) goto out;
+    if (cfg->eval_steps > 0 && s->step % cfg->eval_steps == 0) TRY(evaluate(r, NULL));
+    if (result.stop) TRY(stop_here(r));
+    if (cfg->save_steps > 0 && s->step % cfg->save_steps == 0) TRY(save_periodic(r));
+out:
+    return rc;
+}
+
+/* ---- end ---- */
+
+/* The mean of the main path is complete where the version's data ends. */
+static Status publish_average(LegRun *r)
+{
+    Status rc = ST_OK;
+    const SaveNote note = save_note(r, "release");
+    char *dir = mem_printf("%s/releases/%s-averaged", r->job->cfg->output_dir, r->v->name);
+    TRY(comm_agree(r->comm,
+                   dir ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "path of the average")));
+    if (!ckpt_is(dir)) TRY(state_save_average(r->comm, r->state, &note, dir));
+out:
+    mem_free(dir);
+    return rc;
+}
+
+static Status leg_end(LegRun *r)
+{
+    Status rc = ST_OK;
+    const bool release = strcmp(r->leg->end_kind, "release") == 0;
+    const bool weights_only = release && strcmp(r->v->cfg->paradigm, "continual") !=
+                                             0; /* a continual line goes on from its release */
+    SaveNote note = save_note(r, r->leg->end_kind);
+    if (release || !r->job->line) {
+        note.held_out = json_object();
+        TRY(evaluate(r, note.held_out));
+    }
+    watchdog_enter(WATCH_SAVE, r->state->step);
+    count_time(r);
+    TRY(comm_agree(r->comm, speaks(r) ? metrics_sync(r->metrics) : ST_OK));
+    if (r->leg->averages && r->state->step == r->v->steps.end) TRY(publish_average(r));
+    TRY(state_save(r->comm, r->state, &note, !weights_only, r->end));
+    if (speaks(r)) progress_note(r->progress, "%s is complete: %s", r->leg->title, r->leg->end);
+out:
+    json_decref(note.held_out);
+    return rc;
+}
+
+Status leg_look(const Job *job, const Leg *leg, LegEnd *end)
+{
+    Status rc = ST_OK;
+    Ckpt *k = NULL;
+    char *dir = job_path(job, leg->end);
+    *end = (LegEnd){0};
+    CHECK(dir, NOMEM, "path of %s", leg->end);
+    if (!ckpt_is(dir)) goto out;
+    TRY(ckpt_open(dir, &k));
+    const CkptInfo *info = ckpt_info(k);
+    CHECK(info->step == leg->to && strcmp(info->version, job->version[leg->version].name) == 0,
+          DATA, "%s is step %lld of \"%s\", %s ends at step %lld", dir, LL(info->step),
+          info->version, leg->title, LL(leg->to));
+    end->done = true;
+    end->core_seconds = json_number_value(json_object_get(info->extra, "core_seconds"));
+    end->held_out = json_incref(json_object_get(info->extra, "held_out"));
+    line_point(k, leg->end, &end->point);
+out:
+    ckpt_close(k);
+    mem_free(dir);
+    return rc;
+}
+
+Status leg_is_superseded(const Job *job, const Leg *leg, bool *superseded)
+{
+    Status rc = ST_OK;
+    char *saves = NULL, *newest = NULL;
+    *superseded = false;
+    for (const Leg *next = job->leg; next < job->leg + job->n_leg && !*superseded; next++) {
+        LegEnd end = {0};
+        if (strcmp(next->start, leg->end) != 0 || strcmp(leg->end_kind, "main") != 0) continue;
+        TRY(leg_look(job, next, &end));
+        json_decref(end.held_out);
+        saves = job_path(job, next->saves);
+        CHECK(saves, NOMEM, "path of %s", next->saves);
+        TRY(ckpt_newest_between(saves, next->from + 1, next->to, &newest));
+        *superseded = end.done || newest;
+        mem_free(newest);
+        mem_free(saves);
+        saves = newest = NULL;
+    }
+out:
+    mem_free(saves);
+    return rc;
+}
+
+static void leg_fini(LegRun *r)
+{
+    stepper_destroy(r->stepper);
+    state_destroy(r->state);
+    json_decref(r->numerics);
+    mem_free(r->saves);
+    mem_free(r->end);
+}
+
+static Status close_output(LegRun *r)
+{
+    Status rc = metrics_close(&r->metrics);
+    const Status also = events_close(&r->events);
+    progress_end(r->progress);
+    return rc == ST_OK ? also : rc;
+}
+
+Status leg_run(const Comm *comm, const Job *job, const Leg *leg, Progress *progress,
+               int64_t *steps_lost)
+{
+    Status rc = ST_OK;
+    LegRun r = {.comm = comm,
+                .job = job,
+                .leg = leg,
+                .v = &job->version[leg->version],
+                .progress = progress};
+    TRY(leg_start(&r));
+    TRY(comm_agree(comm, progress ? status_running(&r) : ST_OK));
+    while (r.state->step < leg->to) TRY(leg_step(&r));
+    TRY(leg_end(&r));
+out:
+    *steps_lost = r.steps_lost;
+    if (speaks(&r)) {
+        const Status closed = close_output(&r);
+        if (rc == ST_OK) rc = closed;
+    }
+    leg_fini(&r);
+    return rc;
+}

@@ -1,0 +1,182 @@
+/* state.c — the state as named tensors, so that nothing in a checkpoint depends on ranks or layout.
+ */
+#include "trainer/run/state.h"
+#include "trainer/base/mem.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+void state_destroy(TrainState *s)
+{
+    if (!s) return;
+    optim_destroy(s->optim);
+    model_destroy(s->model);
+    params_destroy(s->params);
+    mem_free(s->average);
+    mem_free(s);
+}
+
+Status state_create(const RunConfig *cfg, TrainState **out)
+{
+    Status rc = ST_OK;
+    TrainState *s = mem_alloc(sizeof *s);
+    CHECK(s, NOMEM, "training state: %zu bytes", sizeof *s);
+    s->cfg = cfg;
+    s->lr = NAN;
+    TRY(params_create(&s->params));
+    TRY(model_create(&cfg->model, s->params, &s->model));
+    TRY(params_seal(s->params));
+    TRY(optim_create(cfg->optim_def, cfg->optim_opts, &cfg->optim_common, s->params, &s->optim));
+    if (cfg->average_main) {
+        s->average = mem_array(params_flat_n(s->params), sizeof *s->average);
+        CHECK(s->average, NOMEM, "mean of the main path: %lld floats",
+              LL(params_flat_n(s->params)));
+    }
+    *out = s;
+    s = NULL;
+out:
+    state_destroy(s);
+    return rc;
+}
+
+void state_init_weights(TrainState *s)
+{
+    model_init_weights(s->model, (uint64_t)s->cfg->seed);
+}
+
+void state_average(TrainState *s)
+{
+    const float *w = params_flat(s->params);
+    float *mean = s->average;
+    const float share = 1.0f / (float)++s->n_average;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < params_flat_n(s->params); i++) mean[i] += (w[i] - mean[i]) * share;
+}
+
+void state_average_reset(TrainState *s)
+{
+    s->n_average = 0;
+    memset(s->average, 0, (size_t)params_flat_n(s->params) * sizeof *s->average);
+}
+
+/* ---- the list of tensors ---- */
+
+typedef struct TensorList {
+    CkptTensor *t;
+    char **name;
+    int64_t n;
+} TensorList;
+
+static void list_fini(TensorList *l)
+{
+    for (int64_t i = 0; i < l->n; i++) mem_free(l->name[i]);
+    mem_free(l->name);
+    mem_free(l->t);
+}
+
+static Status list_add_flat(TensorList *l, const ParamSet *ps, const char *prefix, float *flat)
+{
+    Status rc = ST_OK;
+    for (int64_t i = 0; i < params_count(ps); i++) {
+        const Param *p = params_at(ps, i);
+        char *name = mem_printf("%s/%s", prefix, p->name);
+        CHECK(name, NOMEM, "name of %s", p->name);
+        CkptTensor *t = &l->t[l->n];
+        t->name = l->name[l->n++] = name;
+        t->n_dim = p->n_dim;
+        memcpy(t->dim, p->dim, sizeof p->dim);
+        t->val = flat + p->offset;
+    }
+out:
+    return rc;
+}
+
+/* Weights, then slots, then the mean: what a full state consists of. */
+static Status list_state(const TrainState *s, float *weights, bool with_optimizer, TensorList *l)
+{
+    Status rc = ST_OK;
+    char prefix[64];
+    const int64_t n = params_count(s->params) * (2 + optim_n_slot(s->optim));
+    l->t = mem_array(n, sizeof *l->t);
+    l->name = mem_array(n, sizeof *l->name);
+    CHECK(l->t && l->name, NOMEM, "list of %lld tensors", LL(n));
+    TRY(list_add_flat(l, s->params, "param", weights));
+    for (int i = 0; with_optimizer && i < optim_n_slot(s->optim); i++) {
+        snprintf(prefix, sizeof prefix, "optim/%s", optim_slot_name(s->optim, i));
+        TRY(list_add_flat(l, s->params, prefix, optim_slot(s->optim, i)));
+    }
+    if (with_optimizer && s->n_average > 0) TRY(list_add_flat(l, s->params, "average", s->average));
+out:
+    return rc;
+}
+
+static Status save(const Comm *c, const TrainState *s, const SaveNote *note, float *weights,
+                   bool with_optimizer, const char *dir)
+{
+    Status rc = ST_OK;
+    TensorList l = {0};
+    CkptInfo info = {.step = s->step,
+                     .tokens = s->tokens,
+                     .samples = note->samples,
+                     .updates = optim_updates(s->optim),
+                     .lr = s->lr,
+                     .seed = (uint64_t)s->cfg->seed,
+                     .fingerprint = (json_t *)note->numerics};
+    snprintf(info.kind, sizeof info.kind, "%s", note->kind);
+    snprintf(info.version, sizeof info.version, "%s", note->version);
+    info.extra = json_pack("{s:I, s:I, s:f, s:O?}", "skipped", (json_int_t)s->skipped, "n_average",
+                           (json_int_t)s->n_average, "core_seconds", s->core_seconds, "held_out",
+                           note->held_out);
+    Status local = list_state(s, weights, with_optimizer, &l);
+    if (local == ST_OK) local = config_to_json(s->cfg, &info.config);
+    if (local == ST_OK && !info.extra)
+        local = status_fail(ST_NOMEM, __FILE__, __LINE__, "manifest of %s", dir);
+    TRY(comm_agree(c, local));
+    TRY(ckpt_write(c, dir, &info, l.t, l.n));
+out:
+    json_decref(info.config);
+    json_decref(info.extra);
+    list_fini(&l);
+    return rc;
+}
+
+Status state_save(const Comm *c, const TrainState *s, const SaveNote *note, bool with_optimizer,
+                  const char *dir)
+{
+    return save(c, s, note, params_flat(s->params), with_optimizer, dir);
+}
+
+Status state_save_average(const Comm *c, const TrainState *s, const SaveNote *note, const char *dir)
+{
+    return save(c, s, note, s->average, false, dir);
+}
+
+static Status load(TrainState *s, const char *dir, bool weights_only)
+{
+    Status rc = ST_OK;
+    Ckpt *k = NULL;
+    TensorList l = {0};
+    TRY(ckpt_open(dir, &k));
+    const CkptInfo *info = ckpt_info(k);
+    s->n_average = weights_only ? 0 : json_integer_value(json_object_get(info->extra, "n_average"));
+    if (!s->average) s->n_average = 0;
+    TRY(list_state(s, params_flat(s->params), !weights_only, &l));
+    for (int64_t i = 0; i < l.n; i++)
+        TRY(ckpt_read(k, l.t[i].name, l.t[i].n_dim, l.t[i].dim, l.t[i].val));
+    if (weights_only) goto out;
+    s->step = info->step;
+    s->tokens = info->tokens;
+    s->lr = info->lr;
+    s->skipped = json_integer_value(json_object_get(info->extra, "skipped"));
+    s->core_seconds = json_number_value(json_object_get(info->extra, "core_seconds"));
+    optim_set_updates(s->optim, info->updates);
+out:
+    list_fini(&l);
+    ckpt_close(k);
+    return rc;
+}
+
+Status state_load(const Comm *c, TrainState *s, const char *dir, bool weights_only)
+{
+    return comm_agree(c, load(s, dir, weights_only));
+}

@@ -1,0 +1,53 @@
+/* state.h — all that a later step depends on: weights, optimizer slots, counters, the running mean
+ * of the main path. */
+#ifndef TRAINER_RUN_STATE_H
+#define TRAINER_RUN_STATE_H
+#include "checkpoints/ckpt.h"
+#include "optim/optim.h"
+#include "trainer/models/model.h"
+#include "trainer/run/config.h"
+
+typedef struct TrainState {
+    const RunConfig *cfg;
+    ParamSet *params;
+    Model *model;
+    Optim *optim;
+    int64_t step;        /* next to run, along the line */
+    int64_t tokens;      /* inputs consumed by this lineage */
+    int64_t skipped;     /* updates left out because something was not finite */
+    double lr;           /* of the last step; NaN before the first */
+    double core_seconds; /* spent on the present leg, lost work not counted */
+    float *average;      /* running mean of the weights; NULL when the config asks for none */
+    int64_t n_average;   /* weights in it */
+} TrainState;
+
+CHECKED Status state_create(const RunConfig *cfg, TrainState **s);
+void state_destroy(TrainState *s);
+void state_init_weights(TrainState *s); /* fresh weights from the seed, step 0. Rank: replicated */
+
+/* What a checkpoint says beside the tensors. */
+typedef struct SaveNote {
+    const char *kind, *version;
+    int64_t samples;        /* of the version's data consumed */
+    const json_t *numerics; /* the fingerprint of this program on this machine */
+    json_t *held_out;       /* losses by name, of a release; may be NULL */
+} SaveNote;
+
+/* Writes the state to dir; a release holds weights alone unless with_optimizer.
+ * Rank: collective. Errors: those of ckpt_write. */
+CHECKED Status state_save(const Comm *c, const TrainState *s, const SaveNote *note,
+                          bool with_optimizer, const char *dir);
+/* Writes the running mean in place of the weights. Rank: collective. */
+CHECKED Status state_save_average(const Comm *c, const TrainState *s, const SaveNote *note,
+                                  const char *dir);
+
+/* Reads a whole state back; weights_only leaves optimizer and counters fresh.
+ * Rank    collective; every rank reads
+ * Errors  ST_DATA a tensor is missing or has another shape: both are named; ST_FORMAT damaged */
+CHECKED Status state_load(const Comm *c, TrainState *s, const char *dir, bool weights_only);
+
+/* Adds the present weights to the running mean. Math: mean += (w - mean) / n, element by element.
+ * Rank: replicated. */
+void state_average(TrainState *s);
+void state_average_reset(TrainState *s);
+#endif

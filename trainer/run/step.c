@@ -1,0 +1,256 @@
+/* step.c — the global batch is a fixed list of micro-batches, cut into fixed groups; ranks share
+ * out the groups. */
+#include "trainer/run/step.h"
+#include "trainer/base/mem.h"
+#include "trainer/base/stop.h"
+#include "trainer/base/tree_sum.h"
+#include "trainer/tensor/tape.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct Stepper {
+    const Comm *comm;
+    TrainState *state;
+    Tape *tape;
+    Batch *batch; /* (micro_batch_size, max_seq_length) */
+    TreeSum *sum;
+    int n_group;
+    int64_t n_micro;
+    int64_t *tally; /* what the ranks tell each other: stop, then loss bits and labels of each
+                       micro-batch */
+};
+
+static int groups_for(const RunConfig *cfg, int64_t n_micro)
+{
+    int g = (int)cfg->reduction_groups;
+    while (g > n_micro) g /= 2;
+    return g;
+}
+
+void stepper_destroy(Stepper *st)
+{
+    if (!st) return;
+    tree_sum_destroy(st->sum);
+    batch_destroy(st->batch);
+    tape_destroy(st->tape);
+    mem_free(st->tally);
+    mem_free(st);
+}
+
+static Status create(const Comm *c, TrainState *s, Stepper **out)
+{
+    Status rc = ST_OK;
+    const RunConfig *cfg = s->cfg;
+    Stepper *st = mem_alloc(sizeof *st);
+    CHECK(st, NOMEM, "step: %zu bytes", sizeof *st);
+    st->comm = c;
+    st->state = s;
+    st->n_micro = cfg->global_batch_size / cfg->micro_batch_size;
+    st->n_group = groups_for(cfg, st->n_micro);
+    st->tally = mem_array(1 + 2 * st->n_micro, sizeof *st->tally);
+    CHECK(st->tally, NOMEM, "step: %lld micro-batches", LL(st->n_micro));
+    TRY(tape_create(&st->tape));
+    tape_checkpointing(st->tape, cfg->gradient_checkpointing);
+    TRY(batch_create(cfg->micro_batch_size, cfg->pack.max_seq_length, &st->batch));
+    TRY(tree_sum_create(c, st->n_group, params_flat_n(s->params), &st->sum));
+    *out = st;
+    st = NULL;
+out:
+    stepper_destroy(st);
+    return rc;
+}
+
+Status stepper_create(const Comm *c, TrainState *s, Stepper **st)
+{
+    return comm_agree(c, create(c, s, st));
+}
+
+int stepper_n_group(const Stepper *st)
+{
+    return st->n_group;
+}
+
+static void fill_batch(Stepper *st, const Version *v, int64_t first_sample, int64_t micro)
+{
+    Batch *b = st->batch;
+    for (int64_t row = 0; row < b->B; row++)
+        version_row(v, version_sample(v, first_sample + micro * b->B + row), row, b);
+}
+
+/* The identity of a batch: its sample ids in order. */
+static void hash_batch(const Stepper *st, const Version *v, int64_t first_sample, char text[17])
+{
+    uint64_t h = 0;
+    for (int64_t i = 0; i < st->n_micro * st->batch->B; i++) {
+        const SampleId id = version_sample(v, first_sample + i);
+        const int64_t word[3] = {id.set, id.row, id.epoch};
+        h = rng_hash_bytes(word, sizeof word, h);
+    }
+    snprintf(text, 17, "%016llx", (unsigned long long)h);
+}
+
+/* Forward and backward of this rank's groups. Rank: local. */
+static Status forward_backward(Stepper *st, const Version *v, int64_t first_sample)
+{
+    Status rc = ST_OK;
+    int first, end;
+    tree_sum_leaves(st->sum, &first, &end);
+    memset(st->tally, 0, (size_t)(1 + 2 * st->n_micro) * sizeof *st->tally);
+    for (int g = first; g < end; g++) {
+        float *grad = tree_sum_leaf(st->sum);
+        CHECK(grad, NOMEM, "gradient: %lld floats", LL(params_flat_n(st->state->params)));
+        params_bind_grad(st->state->params, grad);
+        for (int64_t m = g * st->n_micro / st->n_group; m < (g + 1) * st->n_micro / st->n_group;
+             m++) {
+            double loss = 0;
+            fill_batch(st, v, first_sample, m);
+            TRY(model_loss(st->state->model, st->tape, st->batch, true, &loss, NULL));
+            memcpy(&st->tally[1 + 2 * m], &loss, sizeof loss);
+            st->tally[2 + 2 * m] = st->batch->n_label;
+        }
+        tree_sum_leaf_done(st->sum);
+    }
+    st->tally[0] = stop_requested();
+out:
+    params_bind_grad(st->state->params, NULL);
+    return rc;
+}
+
+/* Sums losses and labels in order of the micro-batches; says which one is not finite (-1: none). */
+static int64_t read_tally(const Stepper *st, StepResult *out)
+{
+    int64_t bad = -1;
+    double sum = 0;
+    out->stop = st->tally[0] > 0;
+    out->n_label = 0;
+    for (int64_t m = 0; m < st->n_micro; m++) {
+        double loss;
+        memcpy(&loss, &st->tally[1 + 2 * m], sizeof loss);
+        if (!isfinite(loss) && bad < 0) bad = m;
+        sum += loss;
+        out->n_label += st->tally[2 + 2 * m];
+    }
+    out->loss = sum / (double)out->n_label;
+    return bad;
+}
+
+/* The loss is fine but the gradient is not: runs the micro-batches one by one to name the first
+ * that is to blame. */
+static Status find_bad_micro(Stepper *st, const Version *v, int64_t first_sample, int64_t *bad)
+{
+    Status rc = ST_OK;
+    int first, end;
+    *bad = INT64_MAX;
+    tree_sum_leaves(st->sum, &first, &end);
+    for (int g = first; g < end; g++)
+        for (int64_t m = g * st->n_micro / st->n_group; m < (g + 1) * st->n_micro / st->n_group;
+             m++) {
+            double loss = 0;
+            float *grad = tree_sum_alone(st->sum);
+            params_bind_grad(st->state->params, grad);
+            fill_batch(st, v, first_sample, m);
+            TRY(model_loss(st->state->model, st->tape, st->batch, true, &loss, NULL));
+            if (!isfinite(optim_grad_norm(st->state->params, grad, 1.0)) && m < *bad) *bad = m;
+        }
+out:
+    params_bind_grad(st->state->params, NULL);
+    return rc;
+}
+
+/* Nothing is updated: either the run ends here, on all ranks alike, or the step is counted as
+ * skipped. */
+static Status refuse_update(Stepper *st, const Version *v, int64_t first_sample, int64_t bad,
+                            StepResult *out)
+{
+    Status rc = ST_OK;
+    TrainState *s = st->state;
+    const char *what = bad >= 0 ? "loss" : "gradient";
+    if (bad < 0) {
+        TRY(comm_agree(st->comm, find_bad_micro(st, v, first_sample, &bad)));
+        comm_min_i64(st->comm, &bad, 1);
+    }
+    if (bad == INT64_MAX) {
+        what = "sum of the gradients";
+        bad = st->n_micro - 1;
+    }
+    CHECK(strcmp(s->cfg->on_nonfinite, "skip") == 0, NONFINITE,
+          "step %lld, micro-batch %lld (samples %lld to %lld of the version): the %s is not "
+          "finite; nothing was updated",
+          LL(s->step), LL(bad), LL(first_sample + bad * st->batch->B),
+          LL(first_sample + (bad + 1) * st->batch->B - 1), what);
+    s->skipped++;
+    CHECK(
+        s->skipped <= s->cfg->max_nonfinite_skips, NONFINITE,
+        "step %lld: %lld updates were skipped because something was not finite, the limit is %lld",
+        LL(s->step), LL(s->skipped), LL(s->cfg->max_nonfinite_skips));
+    out->skipped = true;
+out:
+    return rc;
+}
+
+Status stepper_run(Stepper *st, const Version *v, int64_t first_sample, SchedPoint at,
+                   StepResult *out)
+{
+    Status rc = ST_OK;
+    TrainState *s = st->state;
+    *out = (StepResult){0};
+    TRY(comm_agree(st->comm, forward_backward(st, v, first_sample)));
+    comm_sum_i64(st->comm, st->tally,
+                 (int)(1 + 2 * st->n_micro)); /* each entry comes from one rank: exact */
+    const float *grad = tree_sum_finish(st->sum);
+    const int64_t bad = read_tally(st, out);
+    CHECK(out->n_label > 0, DATA, "step %lld: no token of the batch carries a label", LL(s->step));
+    const double scale = 1.0 / (double)out->n_label;
+    out->grad_norm = optim_grad_norm(s->params, grad, scale);
+    hash_batch(st, v, first_sample, out->batch_hash);
+    if (bad >= 0 || !isfinite(out->grad_norm))
+        TRY(refuse_update(st, v, first_sample, bad, out));
+    else
+        optim_step(s->optim, s->params, grad, scale, out->grad_norm, at.lr, at.beta2);
+    s->lr = at.lr;
+    s->step++;
+    s->tokens += st->n_micro * st->batch->B * st->batch->T;
+out:
+    return rc;
+}
+
+Status stepper_evaluate(Stepper *st, const TokenSet *set, int64_t max_tokens, double *loss,
+                        int64_t *n_label)
+{
+    Status rc = ST_OK;
+    Batch *b = st->batch;
+    int64_t n_row = token_set_n_row(set), *tally = NULL;
+    if (max_tokens > 0 && n_row > (max_tokens + b->T - 1) / b->T)
+        n_row = (max_tokens + b->T - 1) / b->T;
+    const int64_t n_micro = (n_row + b->B - 1) / b->B;
+    tally = mem_array(2 * n_micro + 1, sizeof *tally);
+    Status local = tally ? ST_OK
+                         : status_fail(ST_NOMEM, __FILE__, __LINE__,
+                                       "evaluation: %lld micro-batches", LL(n_micro));
+    for (int64_t m = comm_rank(st->comm); local == ST_OK && m < n_micro; m += comm_size(st->comm)) {
+        double nats = 0;
+        for (int64_t row = 0; row < b->B; row++) {
+            const int64_t i = m * b->B + row;
+            token_set_row(set, i < n_row ? i : n_row - 1, row, b);
+            if (i >= n_row) batch_mask_row(b, row); /* fills up the last micro-batch */
+        }
+        local = model_loss(st->state->model, st->tape, b, false, &nats, NULL);
+        memcpy(&tally[2 * m], &nats, sizeof nats);
+        tally[2 * m + 1] = b->n_label;
+    }
+    TRY(comm_agree(st->comm, local));
+    comm_sum_i64(st->comm, tally, (int)(2 * n_micro));
+    double sum = 0;
+    *n_label = 0;
+    for (int64_t m = 0; m < n_micro; m++) {
+        double nats;
+        memcpy(&nats, &tally[2 * m], sizeof nats);
+        sum += nats;
+        *n_label += tally[2 * m + 1];
+    }
+    *loss = *n_label > 0 ? sum / (double)*n_label : NAN;
+out:
+    mem_free(tally);
+    return rc;
+}

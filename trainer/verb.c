@@ -1,0 +1,36 @@
+/* verb.c — what the verbs share: reading their arguments. */
+#include "trainer/verb.h"
+#include <string.h>
+
+static const VerbFlag *find_flag(const VerbFlag *flags, int64_t n_flag, const char *arg)
+{
+    for (int64_t i = 0; i < n_flag; i++)
+        if (strcmp(flags[i].name, arg) == 0) return &flags[i];
+    return NULL;
+}
+
+Status verb_parse(int argc, char **argv, const VerbFlag *flags, int64_t n_flag, int min_rest,
+                  int max_rest, const char **rest, int *n_rest)
+{
+    Status rc = ST_OK;
+    *n_rest = 0;
+    for (int i = 1; i < argc; i++) {
+        const VerbFlag *f = find_flag(flags, n_flag, argv[i]);
+        CHECK(f || strncmp(argv[i], "--", 2) != 0, USAGE, "%s: unknown option %s", argv[0],
+              argv[i]);
+        if (!f) {
+            rest[(*n_rest)++] = argv[i];
+        } else if (f->on) {
+            *f->on = true;
+        } else {
+            CHECK(i + 1 < argc, USAGE, "%s: %s needs a value", argv[0], argv[i]);
+            *f->value = argv[++i];
+        }
+    }
+    CHECK(*n_rest >= min_rest, USAGE, "%s: %d argument%s expected, found %d; see trainer --help",
+          argv[0], min_rest, min_rest > 1 ? "s are" : " is", *n_rest);
+    CHECK(*n_rest <= max_rest, USAGE, "%s: \"%s\" is one argument too many; see trainer --help",
+          argv[0], rest[max_rest]);
+out:
+    return rc;
+}

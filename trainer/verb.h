@@ -1,0 +1,34 @@
+/* verb.h — the command line: one file verb_<name>.c per verb, one line in this list. */
+#ifndef TRAINER_VERB_H
+#define TRAINER_VERB_H
+#include "trainer/base/comm.h"
+
+/* name, arguments, what it does */
+// clang-format off
+#define VERB_LIST(X) \
+    X(train,    "x.yaml [key=value ...]",           "train what the config says; goes on where it stopped") \
+    X(lineage,  "DIR [--json]",                     "the line in DIR as a tree") \
+    X(report,   "DIR",                              "write report.html") \
+    X(schema,   "[--markdown]",                     "the options as JSON schema") \
+    X(world,    "--version N [--seed S] [--out DIR]", "write a version of the demo world: text and questions")
+// clang-format on
+
+/* argv[0] is the verb. Runs on every rank; what only one rank needs to do is done by rank 0.
+ * Errors  ST_USAGE wrong arguments, and whatever the verb meets */
+#define VERB_DECLARE(name, args, help)                                                             \
+    CHECKED Status verb_##name(const Comm *world, int argc, char **argv);
+VERB_LIST(VERB_DECLARE)
+#undef VERB_DECLARE
+
+/* Arguments of one verb: options first come first served, the rest by position. */
+typedef struct VerbFlag {
+    const char *name;   /* "--json" */
+    bool *on;           /* a switch, or */
+    const char **value; /* an option with a value; given twice: the last one counts */
+} VerbFlag;
+
+/* Splits argv into flags and the rest (kept in order in rest, which has room for argc).
+ * Errors  ST_USAGE unknown flag, missing value; fewer or more than the allowed number of others */
+CHECKED Status verb_parse(int argc, char **argv, const VerbFlag *flags, int64_t n_flag,
+                          int min_rest, int max_rest, const char **rest, int *n_rest);
+#endif
