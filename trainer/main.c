@@ -35,8 +35,10 @@ static Status run_verb(const Comm *world, int argc, char **argv)
 {
     Status rc = ST_OK;
     for (int64_t i = 0; i < N_OF(VERBS); i++)
-        if (argc > 1 && strcmp(argv[1], VERBS[i].name) == 0)
+        if (argc > 1 && strcmp(argv[1], VERBS[i].name) == 0) {
+            if (VERBS[i].run != verb_train) stop_let_go();
             return VERBS[i].run(world, argc - 1, argv + 1);
+        }
     if (argc > 1 && is_config(argv[1])) return verb_train(world, argc, argv);
     CHECK(argc > 1, USAGE, "a config or a verb is expected; trainer --help lists them");
     CHECK(false, USAGE, "\"%s\" is no verb and no .yaml file; trainer --help lists the verbs",
@@ -64,12 +66,10 @@ int main(int argc, char **argv)
 {
     Comm *world = NULL;
     if (answer_at_once(argc, argv)) return fflush(stdout) == 0 ? 0 : status_exit_code(ST_IO);
+    stop_hold();
     gemm_fix_environment(argv);
     Status rc = comm_start(&argc, &argv, &world);
-    if (rc == ST_OK) {
-        stop_install();
-        rc = comm_agree(world, run_verb(world, argc, argv));
-    }
+    if (rc == ST_OK) rc = comm_agree(world, run_verb(world, argc, argv));
     if (rc == ST_OK && fflush(stdout) != 0)
         rc = status_fail(ST_IO, __FILE__, __LINE__, "standard output: cannot write");
     if (rc == ST_STOPPED)

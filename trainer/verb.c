@@ -1,5 +1,6 @@
 /* verb.c — what the verbs share: reading their arguments. */
 #include "trainer/verb.h"
+#include <stdio.h>
 #include <string.h>
 
 static const VerbFlag *find_flag(const VerbFlag *flags, int64_t n_flag, const char *arg)
@@ -31,6 +32,24 @@ Status verb_parse(int argc, char **argv, const VerbFlag *flags, int64_t n_flag, 
           argv[0], min_rest, min_rest > 1 ? "s are" : " is", *n_rest);
     CHECK(*n_rest <= max_rest, USAGE, "%s: \"%s\" is one argument too many; see trainer --help",
           argv[0], rest[max_rest]);
+out:
+    return rc;
+}
+
+Status verb_set(const char *verb, const char *flag, const char *text, const OptSpec *specs,
+                void *opts)
+{
+    Status rc = ST_OK;
+    char name[64], why[256];
+    snprintf(name, sizeof name, "%s", flag + strlen("--"));
+    for (char *c = name; *c; c++)
+        if (*c == '-') *c = '_';
+    const OptSpec *spec = opt_find(specs, name);
+    ASSERT(spec);
+    if (!text || opt_set(spec, opts, text, false) == ST_OK) goto out;
+    snprintf(why, sizeof why, "%s", status_message());
+    status_clear();
+    CHECK(false, USAGE, "%s: %s: %s", verb, flag, why);
 out:
     return rc;
 }

@@ -2,12 +2,18 @@
 #ifndef TRAINER_VERB_H
 #define TRAINER_VERB_H
 #include "trainer/base/comm.h"
+#include "trainer/base/opt.h"
 
 /* name, arguments, what it does */
 // clang-format off
 #define VERB_LIST(X) \
     X(train,    "x.yaml [key=value ...]",           "train what the config says; goes on where it stopped") \
+    X(plan,     "x.yaml [--lr] [--json] [--no-calibrate] [key=value ...]", "what will be trained, seen and spent; nothing is run") \
     X(lineage,  "DIR [--json]",                     "the line in DIR as a tree") \
+    X(verify,   "DIR [--replay K] [--json]",        "check every hash; run K steps again and compare bits") \
+    X(inspect,  "DIR [--json]",                     "what a checkpoint holds") \
+    X(eval,     "DIR [--release NAME] [--data FILE|DIR ...] [--questions FILE [--all]] [--max-tokens N] [--json]", "loss on data, answers to questions") \
+    X(generate, "DIR [--release NAME] --prompt TEXT|- [--max-new-tokens N] [--temperature X] [--top-k K] [--top-p P] [--seed S] [--stop TEXT] [--json]", "continue a text") \
     X(report,   "DIR",                              "write report.html") \
     X(schema,   "[--markdown]",                     "the options as JSON schema") \
     X(world,    "--version N [--seed S] [--out DIR]", "write a version of the demo world: text and questions")
@@ -31,4 +37,10 @@ typedef struct VerbFlag {
  * Errors  ST_USAGE unknown flag, missing value; fewer or more than the allowed number of others */
 CHECKED Status verb_parse(int argc, char **argv, const VerbFlag *flags, int64_t n_flag,
                           int min_rest, int max_rest, const char **rest, int *n_rest);
+
+/* Reads the text of a flag ("--top-k"; text NULL: it was not given) into the option of that name
+ * ("top_k").
+ * Errors  ST_USAGE naming verb and flag, what was found and what was expected */
+CHECKED Status verb_set(const char *verb, const char *flag, const char *text, const OptSpec *specs,
+                        void *opts);
 #endif

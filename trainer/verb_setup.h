@@ -3,6 +3,7 @@
 #ifndef TRAINER_VERB_SETUP_H
 #define TRAINER_VERB_SETUP_H
 #include "trainer/run/config.h"
+#include "trainer/run/loaded_model.h"
 #include "trainer/verb.h"
 
 /* argv: [verb] x.yaml [key=value ...], with the verb's own flags among them. All ranks must have
@@ -16,4 +17,9 @@ CHECKED Status setup_config(const Comm *world, int argc, char **argv, const Verb
  * Errors  ST_CONFIG the backend is not there, or ranks would compute with different kernels */
 CHECKED Status setup_machine(const Comm *world, const char *backend, const char *compute_dtype,
                              int n_thread);
+
+/* The model in dir (loaded_model_open), the same on all ranks, and the machine set up as its config
+ * says. Rank: collective. Errors: those of both; ST_DATA when ranks see different checkpoints */
+CHECKED Status setup_model(const Comm *world, const char *dir, const char *release,
+                           LoadedModel **m);
 #endif

@@ -10,6 +10,7 @@ Status verb_train(const Comm *world, int argc, char **argv)
 {
     Status rc = ST_OK;
     RunConfig *cfg = NULL;
+    stop_install();
     TRY(setup_config(world, argc, argv, NULL, 0, &cfg));
     TRY(setup_machine(world, cfg->gemm_backend, cfg->compute_dtype, (int)cfg->threads));
     TRY(comm_agree(

@@ -139,7 +139,11 @@ Status comm_agree(const Comm *c, Status local)
     MPI_DO(MPI_Allreduce(&mine, &worst, 1, MPI_2INT, MPI_MAXLOC, c->handle));
     if (worst.status == ST_OK) return ST_OK;
     char text[1024];
-    if (worst.rank == c->rank)
+    int64_t alike = (int)local == worst.status; /* then it is no news which rank speaks */
+    comm_min_i64(c, &alike, 1);
+    if (worst.rank == c->rank && alike)
+        snprintf(text, sizeof text, "%s", status_message());
+    else if (worst.rank == c->rank)
         snprintf(text, sizeof text, "rank %d: %s", c->rank, status_message());
     comm_bcast(c, text, sizeof text, worst.rank);
     return status_adopt((Status)worst.status, text);

@@ -24,8 +24,8 @@ int comm_n_node(const Comm *c);
 CHECKED Status comm_split(const Comm *c, int color, Comm **part);
 void comm_destroy(Comm *c);
 
-/* Turns one rank's answer into everybody's: the worst code, and the message of the rank that has
- * it. Rank  collective; ranks that failed call it too */
+/* Turns one rank's answer into everybody's: the worst code, and the message of the first rank that
+ * has it ("rank 2: ..." unless all ranks have it). Rank: collective; ranks that failed call it too */
 CHECKED Status comm_agree(const Comm *c, Status local);
 
 /* Element-wise reductions of a few numbers, in place, same result on all ranks. Rank: collective.

@@ -108,16 +108,12 @@ static pid_t launcher_pid(void)
     return 0;
 }
 
-/* What the job may use: own affinity and that of the launcher, which may have narrowed ours. */
+/* What the job may use: own affinity, or that of the launcher, which has narrowed ours. */
 static bool allowed_cpus(cpu_set_t *set)
 {
-    CPU_ZERO(set);
-    if (sched_getaffinity(0, sizeof *set, set) != 0) return false;
     const pid_t launcher = launcher_pid();
-    cpu_set_t wide;
-    if (launcher > 0 && sched_getaffinity(launcher, sizeof wide, &wide) == 0)
-        CPU_OR(set, set, &wide);
-    return true;
+    return (launcher > 0 && sched_getaffinity(launcher, sizeof *set, set) == 0) ||
+           sched_getaffinity(0, sizeof *set, set) == 0;
 }
 
 static bool binds_itself(void)

@@ -15,6 +15,27 @@ static void on_signal(int sig)
     requested = 1;
 }
 
+static sigset_t stop_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGTERM);
+    return set;
+}
+
+void stop_hold(void)
+{
+    const sigset_t set = stop_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void stop_let_go(void)
+{
+    const sigset_t set = stop_signals();
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 void stop_install(void)
 {
     struct sigaction sa;
@@ -23,7 +44,9 @@ void stop_install(void)
     sa.sa_flags = SA_RESTART;
     sigaction(SIGUSR1, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
+    sa.sa_flags |= SA_RESETHAND; /* who presses Ctrl-C twice does not want to wait */
     if (isatty(STDERR_FILENO)) sigaction(SIGINT, &sa, NULL);
+    stop_let_go();
 }
 
 bool stop_requested(void)

@@ -4,7 +4,12 @@
 #define TRAINER_BASE_STOP_H
 #include "trainer/base/status.h"
 
-void stop_install(void); /* SIGUSR1, SIGTERM (and SIGINT on a terminal) set the flag */
+/* A signal that comes before anybody can act on it waits, also across exec: first thing in main. */
+void stop_hold(void);
+/* Then one of these. A run: SIGUSR1, SIGTERM (and the first SIGINT on a terminal) set the flag.
+ * Whatever has nothing to save: they end it. */
+void stop_install(void);
+void stop_let_go(void);
 bool stop_requested(void);
 void stop_request(void); /* what the handler does; for tests */
 

@@ -75,6 +75,28 @@ static int list_parts(const TreeSum *ts, Subtree *part)
     return n;
 }
 
+static int64_t inbox_slice(const TreeSum *ts)
+{
+    return (ts->n < BLOCK ? ts->n : BLOCK) / ts->comm->size + 16;
+}
+
+int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n)
+{
+    const TreeSum ts = {.comm = c, .n_leaf = n_leaf, .n = n};
+    Subtree held[MAX_DEPTH];
+    int n_part = 0, n_buffer = 0;
+    for (int r = 0; r < c->size; r++) {
+        const int first = first_leaf(&ts, r), end = first_leaf(&ts, r + 1);
+        for (int leaf = first; leaf < end; leaf++) { /* while it is filled */
+            const int n_held = cover(first, leaf, held) + 1;
+            if (n_held > n_buffer) n_buffer = n_held;
+        }
+        n_part += cover(first, end, held);
+    }
+    const int64_t inbox = c->size > 1 ? n_part * inbox_slice(&ts) : 0;
+    return (n_buffer * n + inbox) * (int64_t)sizeof(float);
+}
+
 Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, TreeSum **out)
 {
     Status rc = ST_OK;
@@ -94,7 +116,7 @@ Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, TreeSum **out)
         ts->part = mem_array(n_leaf, sizeof *ts->part);
         CHECK(ts->part, NOMEM, "ordered sum: %d subtrees", n_leaf);
         ts->n_part = list_parts(ts, ts->part);
-        const int64_t slice = (n < BLOCK ? n : BLOCK) / c->size + 16;
+        const int64_t slice = inbox_slice(ts);
         ts->inbox = mem_array(ts->n_part * slice, sizeof *ts->inbox);
         ts->requests = mem_array(ts->n_part + (int64_t)MAX_DEPTH * c->size, sizeof *ts->requests);
         CHECK(ts->inbox && ts->requests, NOMEM, "ordered sum: %lld floats to receive",

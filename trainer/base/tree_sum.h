@@ -17,6 +17,8 @@ typedef struct TreeSum TreeSum;
  * P > G or G is no power of two. */
 CHECKED Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, TreeSum **ts);
 void tree_sum_destroy(TreeSum *ts);
+/* Memory that the rank with most of it will hold. Rank: replicated. */
+int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n);
 
 void tree_sum_leaves(const TreeSum *ts, int *first, int *end); /* this rank's leaves */
 

@@ -8,15 +8,11 @@
 
 int64_t job_steps_left(const Job *job)
 {
-    int64_t n = 0;
+    int64_t n = 0, reached;
     for (int64_t i = 0; i < job->n_leg; i++) {
-        LegEnd end = {0};
-        bool superseded = false;
-        const bool known = leg_look(job, &job->leg[i], &end) == ST_OK &&
-                           leg_is_superseded(job, &job->leg[i], &superseded) == ST_OK;
-        if (!known) status_clear(); /* the run itself will say what is wrong */
-        if (!end.done && !superseded) n += job->leg[i].to - job->leg[i].from;
-        json_decref(end.held_out);
+        if (leg_reached(job, &job->leg[i], &reached) != ST_OK)
+            status_clear(); /* the run itself will say what is wrong */
+        n += job->leg[i].to - reached;
     }
     return n;
 }

@@ -8,6 +8,6 @@
 /* Prints the header and gives the progress line of the job. Rank: local (rank 0). */
 CHECKED Status header_print(const Job *job, Progress **progress);
 
-/* Steps the job still has to run: those of the legs whose end is not on disk. */
+/* Steps the job still has to run, as far as the disk tells. */
 int64_t job_steps_left(const Job *job);
 #endif

@@ -6,6 +6,7 @@
 #include "data/data.h"
 #include "schedules/path_plan.h"
 #include "trainer/io/files.h"
+#include "trainer/run/branch_from.h"
 #include "trainer/run/config.h"
 
 /* One version of a line with its data; a plain run is a job with one version that has no name. */
@@ -13,9 +14,11 @@ typedef struct Version {
     const RunConfig *cfg;
     RunConfig *owned; /* cfg, where it was read back from the line */
     const char *name; /* "" in a plain run */
-    int64_t ordinal;  /* place in the line, 0 first: the random stream of its sample order */
+    const char *of;  /* whose data it trains on: its own, unless it branches from another version */
+    int64_t ordinal; /* place in the line, 0 first: the random stream of its sample order */
     PathSteps steps;
     int64_t n_set;
+    const DatasetOpts *dataset; /* n_set of them, borrowed */
     TokenSet **train, **held_out;
     int64_t n_eval; /* cfg->eval_datasets, whole */
     TokenSet **eval;
@@ -49,12 +52,14 @@ typedef struct Job {
     const Comm *comm;
     const RunConfig *cfg;
     Tokenizer *tokenizer;
-    Line *line; /* NULL in a plain run */
+    Line *line;         /* NULL in a plain run */
+    BranchFrom *branch; /* NULL unless the config has branch_from */
     DirLock *lock;
     Version *version; /* oldest first; the last one is the config's own */
     int64_t n_version;
     int64_t n_leg;
     Leg leg[JOB_MAX_LEG];
+    int64_t reached; /* steps done along the line, as far as this job has looked */
 } Job;
 
 typedef enum JobUse {
@@ -69,18 +74,27 @@ typedef enum JobUse {
 CHECKED Status job_open(const Comm *comm, const RunConfig *cfg, JobUse use, Job **job);
 void job_close(Job *job);
 
+/* Opens the data of version i and plans its steps; a part of job_open. The older ones are open.
+ * Rank: collective. */
+CHECKED Status job_open_data(Job *job, int64_t i);
+
 /* Writes what marks the run as begun: config.yaml, line.json. Rank: collective.
  * Errors  ST_CONFIG it has begun before, with options that lead elsewhere */
 CHECKED Status job_begin(Job *job);
 
 const Version *job_own(const Job *job);
+const Line *job_older_line(const Job *job); /* that holds the older versions; NULL in a plain run */
 char *job_path(const Job *job, const char *relative); /* below the output directory; mem_free */
+char *job_start_path(const Job *job, const Leg *leg); /* leg->start, in its line; mem_free */
 char *job_version_file(const Job *job, const Version *v,
                        const char *name); /* v2/metrics.jsonl; mem_free */
 bool job_is_line(const Job *job);
 
 /* Legs are pure arithmetic over versions and paradigm. Rank: replicated. */
 CHECKED Status legs_plan(Job *job);
+SchedPoint leg_rate_at(const Job *job, const Leg *leg, int64_t step);
+bool leg_end_has_optimizer(const Job *job, const Leg *leg);
+bool leg_averages_at(const Job *job, const Leg *leg, int64_t step); /* after that step */
 
 /* Sample i of the version whose data the leg trains. Fills row b of the batch. Rank: local. */
 SampleId version_sample(const Version *v, int64_t i);

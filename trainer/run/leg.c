@@ -15,8 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A leg while it runs. */
-typedef struct LegRun {
+struct LegRun {
     const Comm *comm;
     const Job *job;
     const Leg *leg;
@@ -30,7 +29,7 @@ typedef struct LegRun {
     char *saves, *end; /* absolute directories */
     double mark_s;     /* core seconds are counted up to here */
     int64_t steps_lost;
-} LegRun;
+};
 
 static bool speaks(const LegRun *r)
 {
@@ -51,7 +50,7 @@ const TokenSet *leg_held_out_at(const Job *job, int64_t i, char name[LINE_NAME *
         const Version *v = &job->version[k];
         const int64_t n = v->held_out ? v->n_set : 0;
         if (i < n) {
-            snprintf(name, LINE_NAME * 2 + 2, "%s%s%s", v->name, v->name[0] ? "/" : "",
+            snprintf(name, LINE_NAME * 2 + 2, "%s%s%s", v->of, v->of[0] ? "/" : "",
                      token_set_name(v->held_out[i]));
             return v->held_out[i];
         }
@@ -93,7 +92,7 @@ static Status find_start(const LegRun *r, char **dir)
     Status rc = ST_OK;
     TRY(ckpt_newest_between(r->saves, r->leg->from + 1, r->leg->to, dir));
     if (*dir || !r->leg->start[0]) goto out;
-    *dir = job_path(r->job, r->leg->start);
+    *dir = job_start_path(r->job, r->leg);
     CHECK(*dir, NOMEM, "path of %s", r->leg->start);
     CHECK(ckpt_is(*dir), DATA, "%s: %s starts from there, but it is no checkpoint", *dir,
           r->leg->title);
@@ -122,9 +121,21 @@ static Status load_start(LegRun *r)
     if (r->state->step == r->leg->from) r->state->core_seconds = 0;
     if (r->state->step > r->leg->from && speaks(r))
         progress_note(r->progress, "%s goes on at step %lld", r->leg->title, LL(r->state->step));
-    if (r->leg->averages && r->state->step == r->v->steps.first) state_average_reset(r->state);
 out:
     mem_free(dir);
+    return rc;
+}
+
+/* Half-written checkpoints of killed jobs, which would take up the room that a whole one needs. */
+static Status remove_leftovers(const LegRun *r)
+{
+    Status rc = ST_OK;
+    char *ends = path_parent(r->end);
+    CHECK(ends, NOMEM, "path of %s", r->leg->end);
+    TRY(ckpt_prune(r->saves, 0));
+    TRY(ckpt_prune(ends, 0));
+out:
+    mem_free(ends);
     return rc;
 }
 
@@ -159,6 +170,7 @@ static Status leg_start(LegRun *r)
         r->comm,
         r->numerics ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "numerics fingerprint")));
     TRY(load_start(r));
+    TRY(comm_agree(r->comm, speaks(r) ? remove_leftovers(r) : ST_OK));
     TRY(comm_agree(r->comm, speaks(r) ? open_metrics(r) : ST_OK));
     if (speaks(r)) progress_begin(r->progress, r->leg->title, r->leg->to);
     r->mark_s = clock_s();
@@ -211,6 +223,7 @@ static Status evaluate(LegRun *r, json_t *held_out)
     for (int64_t i = 0; (set = leg_held_out_at(r->job, i, name)); i++) {
         if (token_set_n_row(set) == 0) continue;
         const double begin = clock_s();
+        watchdog_enter(WATCH_STEP, r->state->step);
         MetricsEval e = {.path = r->leg->path,
                          .version = r->v->name[0] ? r->v->name : NULL,
                          .step = r->state->step - 1,
@@ -250,6 +263,7 @@ static Status save_periodic(LegRun *r)
     TRY(comm_agree(
         r->comm, dir ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "path of a checkpoint")));
     TRY(comm_agree(r->comm, speaks(r) ? metrics_sync(r->metrics) : ST_OK));
+    TRY(comm_agree(r->comm, speaks(r) ? dir_remove(dir) : ST_OK)); /* damaged: it was passed over */
     TRY(state_save(r->comm, r->state, &note, true, dir));
     TRY(comm_agree(r->comm, speaks(r) ? ckpt_prune(r->saves, r->v->cfg->save_total_limit) : ST_OK));
     if (speaks(r))
@@ -280,11 +294,17 @@ static Status status_running(const LegRun *r)
 
 /* ---- step ---- */
 
-/* Every average_every steps over the last part of the version, counted back from its end. */
-static bool average_due(const Version *v, int64_t step)
+Status leg_compute(const Job *job, const Leg *leg, TrainState *s, Stepper *st, StepResult *out)
 {
-    const int64_t window = (int64_t)(v->cfg->average_fraction * (double)v->steps.n_step);
-    return step > v->steps.end - window && (v->steps.end - step) % v->cfg->average_every == 0;
+    Status rc = ST_OK;
+    const Version *v = &job->version[leg->version];
+    const int64_t step = s->step,
+                  first_sample = (step - leg->sample_step) * v->cfg->global_batch_size;
+    if (leg->averages && step == v->steps.first) state_average_reset(s);
+    TRY(stepper_run(st, v, first_sample, leg_rate_at(job, leg, step), out));
+    if (leg_averages_at(job, leg, step)) state_average(s);
+out:
+    return rc;
 }
 
 static Status leg_step(LegRun *r)
@@ -292,14 +312,10 @@ static Status leg_step(LegRun *r)
     Status rc = ST_OK;
     const RunConfig *cfg = r->v->cfg;
     TrainState *s = r->state;
-    SchedSpan at = r->leg->span;
     StepResult result;
     const double begin = clock_s();
     watchdog_enter(WATCH_STEP, s->step);
-    at.step = r->leg->at_min_lr ? at.end : s->step - r->leg->sched_shift;
-    TRY(stepper_run(r->stepper, r->v, (s->step - r->leg->sample_step) * cfg->global_batch_size,
-                    cfg->sched_def->at(cfg->sched_opts, &at), &result));
-    if (r->leg->averages && average_due(r->v, s->step)) state_average(s);
+    TRY(leg_compute(r->job, r->leg, s, r->stepper, &result));
     TRY(comm_agree(r->comm, speaks(r) ? report_step(r, &result, clock_s() - begin) : ST_OK));
     if (s->step == r->leg->to) goto out;
     if (cfg->eval_steps > 0 && s->step % cfg->eval_steps == 0) TRY(evaluate(r, NULL));
@@ -329,8 +345,6 @@ static Status leg_end(LegRun *r)
 {
     Status rc = ST_OK;
     const bool release = strcmp(r->leg->end_kind, "release") == 0;
-    const bool weights_only = release && strcmp(r->v->cfg->paradigm, "continual") !=
-                                             0; /* a continual line goes on from its release */
     SaveNote note = save_note(r, r->leg->end_kind);
     if (release || !r->job->line) {
         note.held_out = json_object();
@@ -340,95 +354,68 @@ static Status leg_end(LegRun *r)
     count_time(r);
     TRY(comm_agree(r->comm, speaks(r) ? metrics_sync(r->metrics) : ST_OK));
     if (r->leg->averages && r->state->step == r->v->steps.end) TRY(publish_average(r));
-    TRY(state_save(r->comm, r->state, &note, !weights_only, r->end));
+    TRY(state_save(r->comm, r->state, &note, leg_end_has_optimizer(r->job, r->leg), r->end));
     if (speaks(r)) progress_note(r->progress, "%s is complete: %s", r->leg->title, r->leg->end);
 out:
     json_decref(note.held_out);
     return rc;
 }
 
-Status leg_look(const Job *job, const Leg *leg, LegEnd *end)
+static Status close_output(LegRun *r)
 {
-    Status rc = ST_OK;
-    Ckpt *k = NULL;
-    char *dir = job_path(job, leg->end);
-    *end = (LegEnd){0};
-    CHECK(dir, NOMEM, "path of %s", leg->end);
-    if (!ckpt_is(dir)) goto out;
-    TRY(ckpt_open(dir, &k));
-    const CkptInfo *info = ckpt_info(k);
-    CHECK(info->step == leg->to && strcmp(info->version, job->version[leg->version].name) == 0,
-          DATA, "%s is step %lld of \"%s\", %s ends at step %lld", dir, LL(info->step),
-          info->version, leg->title, LL(leg->to));
-    end->done = true;
-    end->core_seconds = json_number_value(json_object_get(info->extra, "core_seconds"));
-    end->held_out = json_incref(json_object_get(info->extra, "held_out"));
-    line_point(k, leg->end, &end->point);
-out:
-    ckpt_close(k);
-    mem_free(dir);
-    return rc;
+    const Status rc = metrics_close(&r->metrics), also = events_close(&r->events);
+    progress_end(r->progress);
+    r->progress = NULL;
+    return rc == ST_OK ? also : rc;
 }
 
-Status leg_is_superseded(const Job *job, const Leg *leg, bool *superseded)
+int64_t leg_step_at(const LegRun *r)
 {
-    Status rc = ST_OK;
-    char *saves = NULL, *newest = NULL;
-    *superseded = false;
-    for (const Leg *next = job->leg; next < job->leg + job->n_leg && !*superseded; next++) {
-        LegEnd end = {0};
-        if (strcmp(next->start, leg->end) != 0 || strcmp(leg->end_kind, "main") != 0) continue;
-        TRY(leg_look(job, next, &end));
-        json_decref(end.held_out);
-        saves = job_path(job, next->saves);
-        CHECK(saves, NOMEM, "path of %s", next->saves);
-        TRY(ckpt_newest_between(saves, next->from + 1, next->to, &newest));
-        *superseded = end.done || newest;
-        mem_free(newest);
-        mem_free(saves);
-        saves = newest = NULL;
-    }
-out:
-    mem_free(saves);
-    return rc;
+    return r->state ? r->state->step : r->leg->from;
 }
 
-static void leg_fini(LegRun *r)
+int64_t leg_steps_lost(const LegRun *r)
 {
+    return r->steps_lost;
+}
+
+void leg_close(LegRun *r)
+{
+    if (!r) return;
+    if (close_output(r) != ST_OK) LOG_W("%s: its metrics could not be closed", r->leg->title);
     stepper_destroy(r->stepper);
     state_destroy(r->state);
     json_decref(r->numerics);
     mem_free(r->saves);
     mem_free(r->end);
+    mem_free(r);
 }
 
-static Status close_output(LegRun *r)
-{
-    Status rc = metrics_close(&r->metrics);
-    const Status also = events_close(&r->events);
-    progress_end(r->progress);
-    return rc == ST_OK ? also : rc;
-}
-
-Status leg_run(const Comm *comm, const Job *job, const Leg *leg, Progress *progress,
-               int64_t *steps_lost)
+Status leg_open(const Comm *comm, const Job *job, const Leg *leg, Progress *progress, LegRun **run)
 {
     Status rc = ST_OK;
-    LegRun r = {.comm = comm,
-                .job = job,
-                .leg = leg,
-                .v = &job->version[leg->version],
-                .progress = progress};
-    TRY(leg_start(&r));
-    TRY(comm_agree(comm, progress ? status_running(&r) : ST_OK));
-    while (r.state->step < leg->to) TRY(leg_step(&r));
-    TRY(leg_end(&r));
+    LegRun *r = mem_alloc(sizeof *r);
+    *run = r;
+    TRY(comm_agree(comm, r ? ST_OK
+                           : status_fail(ST_NOMEM, __FILE__, __LINE__, "%s: %zu bytes", leg->title,
+                                         sizeof *r)));
+    *r = (LegRun){.comm = comm,
+                  .job = job,
+                  .leg = leg,
+                  .v = &job->version[leg->version],
+                  .progress = progress};
+    TRY(leg_start(r));
 out:
-    *steps_lost = r.steps_lost;
-    if (speaks(&r)) {
-        const Status closed = close_output(&r);
-        if (rc == ST_OK) rc = closed;
-    }
-    leg_fini(&r);
+    return rc;
+}
+
+Status leg_run(LegRun *r)
+{
+    Status rc = ST_OK;
+    TRY(comm_agree(r->comm, r->progress ? status_running(r) : ST_OK));
+    while (r->state->step < r->leg->to) TRY(leg_step(r));
+    TRY(leg_end(r));
+    TRY(comm_agree(r->comm, close_output(r)));
+out:
     return rc;
 }

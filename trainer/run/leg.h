@@ -3,6 +3,7 @@
 #define TRAINER_RUN_LEG_H
 #include "trainer/run/job.h"
 #include "trainer/run/progress.h"
+#include "trainer/run/step.h"
 #include <jansson.h>
 
 /* What is known of a finished leg, read from the checkpoint at its end. */
@@ -21,12 +22,34 @@ CHECKED Status leg_look(const Job *job, const Leg *leg, LegEnd *end);
  * local. */
 CHECKED Status leg_is_superseded(const Job *job, const Leg *leg, bool *superseded);
 
-/* progress: on the rank that speaks for the job; NULL on all others. steps_lost: steps that killed jobs had executed past their last checkpoint.
+/* The step at which a leg would go on: `from` while nothing of it is on disk, `to` when nothing is
+ * left to do. Rank: local. Errors: those of leg_look, ST_FORMAT all its checkpoints are damaged */
+CHECKED Status leg_reached(const Job *job, const Leg *leg, int64_t *step);
+
+/* The step s->step of a leg: its samples, its rate, its share in the running mean.
+ * Rank    collective
+ * Errors  those of stepper_run */
+CHECKED Status leg_compute(const Job *job, const Leg *leg, TrainState *s, Stepper *st,
+                           StepResult *out);
+
+typedef struct LegRun LegRun; /* opaque: a leg that is being run */
+
+/* Loads the state the leg goes on from, and cuts the metrics back to it. progress: on the rank that
+ * speaks for the job; NULL on all others.
  * Rank    collective over comm (the world, or the part that runs this leg)
+ * Errors  ST_DATA or ST_FORMAT there is nothing to start from, or it is damaged; ST_IO; ST_NOMEM
+ * Owns    *run is the caller's (leg_close), also after a failure; it borrows all that is given */
+CHECKED Status leg_open(const Comm *comm, const Job *job, const Leg *leg, Progress *progress,
+                        LegRun **run);
+/* From there to the end of the leg. Rank: collective over the same ranks.
  * Errors  ST_STOPPED after a checkpoint, when a signal asked for it; ST_NONFINITE; ST_IO with the
  * last checkpoint intact */
-CHECKED Status leg_run(const Comm *comm, const Job *job, const Leg *leg, Progress *progress,
-                       int64_t *steps_lost);
+CHECKED Status leg_run(LegRun *run);
+void leg_close(LegRun *run);
+
+int64_t leg_step_at(const LegRun *run); /* steps done along the line */
+/* Steps that killed jobs had executed past their last checkpoint; known to the first rank. */
+int64_t leg_steps_lost(const LegRun *run);
 
 /* The held-out sets a version is judged by: those of all versions up to it, then its eval_datasets.
  * NULL past the end. */

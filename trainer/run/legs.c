@@ -42,6 +42,12 @@ static void add_branch(Job *job, int64_t version, const char *point)
     branch->end_kind = "release";
 }
 
+/* Another decay from a saved point: one branch, and no main path of its own. */
+static void plan_branch_from(Job *job)
+{
+    add_branch(job, job->n_version - 1, job->branch->point);
+}
+
 static void plan_path_switching(Job *job)
 {
     const int64_t own = job->n_version - 1;
@@ -102,6 +108,8 @@ Status legs_plan(Job *job)
     job->n_leg = 0;
     if (!job->line)
         plan_plain(job);
+    else if (job->branch)
+        plan_branch_from(job);
     else if (strcmp(job->cfg->paradigm, "path_switching") == 0)
         plan_path_switching(job);
     else
@@ -112,4 +120,28 @@ Status legs_plan(Job *job)
     }
 out:
     return rc;
+}
+
+SchedPoint leg_rate_at(const Job *job, const Leg *leg, int64_t step)
+{
+    const RunConfig *cfg = job->version[leg->version].cfg;
+    SchedSpan at = leg->span;
+    at.step = leg->at_min_lr ? at.end : step - leg->sched_shift;
+    return cfg->sched_def->at(cfg->sched_opts, &at);
+}
+
+/* Every average_every steps over the last part of the version, counted back from its end. */
+bool leg_averages_at(const Job *job, const Leg *leg, int64_t step)
+{
+    const Version *v = &job->version[leg->version];
+    const int64_t window = (int64_t)(v->cfg->average_fraction * (double)v->steps.n_step),
+                  left = v->steps.end - (step + 1);
+    return leg->averages && left < window && left % v->cfg->average_every == 0;
+}
+
+/* A release holds weights alone, but a continual line goes on from its release. */
+bool leg_end_has_optimizer(const Job *job, const Leg *leg)
+{
+    const char *paradigm = job->version[leg->version].cfg->paradigm;
+    return strcmp(leg->end_kind, "release") != 0 || strcmp(paradigm, "continual") == 0;
 }

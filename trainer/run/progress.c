@@ -112,6 +112,19 @@ const char *progress_count(double x, char buf[16])
     return buf;
 }
 
+const char *progress_bytes(int64_t n, char buf[16])
+{
+    static const char *const units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+    int64_t unit = 0;
+    double x = (double)n / 1e3;
+    for (; x >= 999.5 && unit + 1 < N_OF(units); unit++) x /= 1e3;
+    if (n < 1000)
+        snprintf(buf, 16, "%lld B", LL(n));
+    else
+        snprintf(buf, 16, "%.3g %s", x, units[unit]);
+    return buf;
+}
+
 void progress_header(Progress *p, const char *key, const char *fmt, ...)
 {
     if (quiet(p)) return;

@@ -44,4 +44,5 @@ void progress_clear(Progress *p); /* before somebody else writes to the terminal
 const char *progress_duration(double seconds, char buf[16]);
 /* "17", "4.2k", "1.30M", "2.50B" */
 const char *progress_count(double x, char buf[16]);
+const char *progress_bytes(int64_t n, char buf[16]); /* "17 B", "4.2 kB", "1.30 GB" */
 #endif

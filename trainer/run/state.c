@@ -85,7 +85,7 @@ static Status list_add_flat(TensorList *l, const ParamSet *ps, const char *prefi
         t->name = l->name[l->n++] = name;
         t->n_dim = p->n_dim;
         memcpy(t->dim, p->dim, sizeof p->dim);
-        t->val = flat + p->offset;
+        t->val = flat ? flat + p->offset : NULL;
     }
 out:
     return rc;
@@ -107,6 +107,31 @@ static Status list_state(const TrainState *s, float *weights, bool with_optimize
     }
     if (with_optimizer && s->n_average > 0) TRY(list_add_flat(l, s->params, "average", s->average));
 out:
+    return rc;
+}
+
+Status state_disk_bytes(const RunConfig *cfg, int64_t *full, int64_t *weights)
+{
+    Status rc = ST_OK;
+    ParamSet *ps = NULL;
+    Model *model = NULL;
+    TensorList l = {0};
+    const OptimDef *optim = cfg->optim_def;
+    const int64_t n_flat = 1 + optim->n_slot + cfg->average_main;
+    TRY(params_create(&ps));
+    TRY(model_create(&cfg->model, ps, &model)); /* declared, not sealed: names and shapes only */
+    l.t = mem_array(n_flat * params_count(ps), sizeof *l.t);
+    l.name = mem_array(n_flat * params_count(ps), sizeof *l.name);
+    CHECK(l.t && l.name, NOMEM, "list of %lld tensors", LL(n_flat * params_count(ps)));
+    TRY(list_add_flat(&l, ps, "param", NULL));
+    *weights = ckpt_disk_bytes(l.t, l.n);
+    for (int i = 0; i < optim->n_slot; i++) TRY(list_add_flat(&l, ps, optim->slot[i], NULL));
+    if (cfg->average_main) TRY(list_add_flat(&l, ps, "average", NULL));
+    *full = ckpt_disk_bytes(l.t, l.n);
+out:
+    list_fini(&l);
+    model_destroy(model);
+    params_destroy(ps);
     return rc;
 }
 
@@ -179,4 +204,56 @@ out:
 Status state_load(const Comm *c, TrainState *s, const char *dir, bool weights_only)
 {
     return comm_agree(c, load(s, dir, weights_only));
+}
+
+/* ---- comparing ---- */
+
+static const CkptTensor *find_tensor(const TensorList *l, const char *name)
+{
+    for (int64_t i = 0; i < l->n; i++)
+        if (strcmp(l->t[i].name, name) == 0) return &l->t[i];
+    return NULL;
+}
+
+static Status compare_tensor(Ckpt *k, const char *dir, const CkptTensor *mine)
+{
+    Status rc = ST_OK;
+    int64_t n = 1, same = 0;
+    for (int d = 0; d < mine->n_dim; d++) n *= mine->dim[d];
+    float *theirs = mem_array(n, sizeof *theirs);
+    CHECK(theirs, NOMEM, "%s: %lld floats", mine->name, LL(n));
+    TRY(ckpt_read(k, mine->name, mine->n_dim, mine->dim, theirs));
+    while (same < n && memcmp(&theirs[same], &mine->val[same], sizeof *theirs) == 0) same++;
+    CHECK(same == n, DATA, "%s: %s differs from element %lld on: %.9g there, %.9g here", dir,
+          mine->name, LL(same), (double)theirs[same], (double)mine->val[same]);
+out:
+    mem_free(theirs);
+    return rc;
+}
+
+Status state_compare(const TrainState *s, const char *dir)
+{
+    Status rc = ST_OK;
+    Ckpt *k = NULL;
+    TensorList l = {0};
+    TRY(list_state(s, params_flat(s->params), true, &l));
+    TRY(ckpt_open(dir, &k));
+    const CkptInfo *info = ckpt_info(k);
+    CHECK(
+        info->step == s->step && info->tokens == s->tokens && info->lr == s->lr &&
+            info->updates == optim_updates(s->optim),
+        DATA,
+        "%s: step %lld, %lld tokens, %lld updates, rate %.17g there; %lld, %lld, %lld, %.17g here",
+        dir, LL(info->step), LL(info->tokens), LL(info->updates), info->lr, LL(s->step),
+        LL(s->tokens), LL(optim_updates(s->optim)), s->lr);
+    for (int64_t i = 0; i < ckpt_n_tensor(k); i++) {
+        const char *name = ckpt_tensor_at(k, i)->name;
+        const CkptTensor *mine = find_tensor(&l, name);
+        CHECK(mine, DATA, "%s has %s, which is not trained here", dir, name);
+        TRY(compare_tensor(k, dir, mine));
+    }
+out:
+    ckpt_close(k);
+    list_fini(&l);
+    return rc;
 }

@@ -41,10 +41,19 @@ CHECKED Status state_save(const Comm *c, const TrainState *s, const SaveNote *no
 CHECKED Status state_save_average(const Comm *c, const TrainState *s, const SaveNote *note,
                                   const char *dir);
 
+/* Most that a checkpoint with the optimizer, and one with the weights alone, take on disk. Nothing
+ * is made. Rank: local. */
+CHECKED Status state_disk_bytes(const RunConfig *cfg, int64_t *full, int64_t *weights);
+
 /* Reads a whole state back; weights_only leaves optimizer and counters fresh.
  * Rank    collective; every rank reads
  * Errors  ST_DATA a tensor is missing or has another shape: both are named; ST_FORMAT damaged */
 CHECKED Status state_load(const Comm *c, TrainState *s, const char *dir, bool weights_only);
+
+/* Are the weights, slots and counters in dir those of s, bit for bit? What dir does not hold (a
+ * release has no optimizer) is passed over. Rank: local.
+ * Errors  ST_DATA naming the first tensor or counter that differs; ST_FORMAT damaged */
+CHECKED Status state_compare(const TrainState *s, const char *dir);
 
 /* Adds the present weights to the running mean. Math: mean += (w - mean) / n, element by element.
  * Rank: replicated. */

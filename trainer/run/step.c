@@ -21,10 +21,10 @@ struct Stepper {
                        micro-batch */
 };
 
-static int groups_for(const RunConfig *cfg, int64_t n_micro)
+int stepper_groups(const RunConfig *cfg)
 {
     int g = (int)cfg->reduction_groups;
-    while (g > n_micro) g /= 2;
+    while (g > cfg->global_batch_size / cfg->micro_batch_size) g /= 2;
     return g;
 }
 
@@ -47,7 +47,7 @@ static Status create(const Comm *c, TrainState *s, Stepper **out)
     st->comm = c;
     st->state = s;
     st->n_micro = cfg->global_batch_size / cfg->micro_batch_size;
-    st->n_group = groups_for(cfg, st->n_micro);
+    st->n_group = stepper_groups(cfg);
     st->tally = mem_array(1 + 2 * st->n_micro, sizeof *st->tally);
     CHECK(st->tally, NOMEM, "step: %lld micro-batches", LL(st->n_micro));
     TRY(tape_create(&st->tape));

@@ -6,6 +6,7 @@
 #include "trainer/base/stop.h"
 #include "trainer/run/header.h"
 #include "trainer/run/leg.h"
+#include "trainer/run/plan.h"
 #include "trainer/run/run_status.h"
 #include <stdio.h>
 #include <string.h>
@@ -85,17 +86,26 @@ out:
     return rc;
 }
 
-/* Two legs that start from the same point, each on a part of the ranks. */
-static Status run_side_by_side(Job *job, const Leg *leg, Progress *progress, int64_t lost[2])
+/* One leg on all ranks, or two that start from the same point, each on a part of the ranks. */
+static Status run_leg(Job *job, const Leg *leg, bool both, Progress *progress)
 {
     Status rc = ST_OK;
     Comm *part = NULL;
-    const int mine = comm_rank(job->comm) >= (comm_size(job->comm) + 1) / 2;
-    TRY(comm_split(job->comm, mine, &part));
-    const Status local = leg_run(part, job, &leg[mine], mine == 0 ? progress : NULL, &lost[mine]);
+    LegRun *run = NULL;
+    int64_t lost[2] = {0};
+    const int mine = both && comm_rank(job->comm) >= (comm_size(job->comm) + 1) / 2;
+    if (both) TRY(comm_split(job->comm, mine, &part));
+    const Status opened =
+        leg_open(both ? part : job->comm, job, &leg[mine], mine == 0 ? progress : NULL, &run);
+    TRY(comm_agree(job->comm, opened));
+    lost[mine] = leg_steps_lost(run);
     comm_max_i64(job->comm, lost, 2);
-    TRY(comm_agree(job->comm, local));
+    for (int k = 0; k <= both; k++) TRY(comm_agree(job->comm, record_lost(job, leg + k, lost[k])));
+    const Status ran = leg_run(run);
+    job->reached = leg_step_at(run);
+    TRY(comm_agree(job->comm, ran));
 out:
+    leg_close(run);
     comm_destroy(part);
     return rc;
 }
@@ -106,17 +116,13 @@ static Status run_legs(Job *job, Progress *progress)
     for (int64_t i = 0; i < job->n_leg; i++) {
         const Leg *leg = &job->leg[i];
         bool done = false, next_done = true;
-        int64_t lost[2] = {0};
         TRY(comm_agree(job->comm, settle_leg(job, leg, &done)));
         if (leg->beside_next) TRY(comm_agree(job->comm, settle_leg(job, leg + 1, &next_done)));
+        job->reached = done ? leg->to : leg->from;
         if (done) continue;
         watchdog_enter(WATCH_SETUP, leg->from);
         const bool both = leg->beside_next && !next_done && comm_size(job->comm) > 1;
-        const Status ran = both ? run_side_by_side(job, leg, progress, lost)
-                                : leg_run(job->comm, job, leg, progress, &lost[0]);
-        for (int k = 0; k <= both; k++)
-            TRY(comm_agree(job->comm, record_lost(job, leg + k, lost[k])));
-        TRY(ran);
+        TRY(run_leg(job, leg, both, progress));
         for (int k = 0; k <= both; k++) TRY(comm_agree(job->comm, settle_leg(job, leg + k, &done)));
     }
 out:
@@ -132,7 +138,7 @@ static Status write_status(const Job *job, Status how)
                          .code = how,
                          .message = how == ST_OK ? NULL : status_message(),
                          .version = own->name[0] ? own->name : NULL,
-                         .step = own->steps.end};
+                         .step = job->reached};
     return run_status_write(job->cfg->output_dir, &s);
 }
 
@@ -142,6 +148,7 @@ Status train(const Comm *world, const RunConfig *cfg)
     Job *job = NULL;
     Progress *progress = NULL;
     TRY(job_open(world, cfg, JOB_TRAIN, &job));
+    TRY(comm_agree(world, is_root(job) ? plan_check_disk(job) : ST_OK));
     TRY(job_begin(job));
     TRY(comm_agree(world, comm_rank(world) == 0 ? header_print(job, &progress) : ST_OK));
     TRY(run_legs(job, progress));

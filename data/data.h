@@ -1,0 +1,155 @@
+/* data.h — token sequences by one global index: datasets, tokenizers, packing, sampler. */
+#ifndef DATA_DATA_H
+#define DATA_DATA_H
+#include "trainer/base/comm.h"
+#include "trainer/base/opt.h"
+#include "trainer/tensor/batch.h"
+
+/* ---- tokenizers: text -> ids ---- */
+typedef struct Tokenizer Tokenizer;
+/* "bytes": ids 0..255 are the bytes, 0 ends a document (a NUL in the text is refused). Errors:
+ * ST_CONFIG unknown. */
+CHECKED Status tokenizer_open(const char *name, Tokenizer **tok);
+void tokenizer_close(Tokenizer *tok);
+int64_t tokenizer_vocab_size(const Tokenizer *tok);
+int32_t tokenizer_eos(const Tokenizer *tok);
+const char *tokenizer_hash(const Tokenizer *tok); /* hex; part of the cache key */
+/* ids is the caller's, with room for max of them. Returns how many there are; when that is more
+ * than max, call again with more room. Decoding does the same with bytes. */
+int64_t tokenizer_encode(const Tokenizer *tok, const char *text, int64_t n_bytes, int32_t *ids,
+                         int64_t max);
+int64_t tokenizer_decode(const Tokenizer *tok, const int32_t *ids, int64_t n, char *text,
+                         int64_t max);
+
+/* ---- dataset formats: files -> documents; one file data_<name>.c, one line in data_list.h ---- */
+typedef struct DatasetOpts { /* one entry of datasets:; which keys a format reads is in its table */
+    const char *name;        /* default: the file's stem; shown in metrics per dataset */
+    const char *path;        /* absolute or relative to the config file (already resolved here) */
+    const char *type;        /* auto | text | jsonl | world */
+    const char *text_field;  /* jsonl: key of the text */
+    const char *document;    /* text: file | line | paragraph: what one document is */
+    double weight;           /* share, where max_steps or max_tokens bounds the run */
+    int64_t world_version;   /* world: 1.. */
+    int64_t world_seed;
+    int64_t world_bytes;     /* world: size of the text; 0: the recipe's */
+    int64_t world_phrasings; /* world: ways to state a fact; 0: the recipe's */
+} DatasetOpts;
+extern const OptSpec DATASET_OPTS[];
+
+typedef struct DatasetDef {
+    const char *name;
+    Status (*open)(const DatasetOpts *o, void **self);
+    /* The next document, valid until the next call; *text NULL at the end. Errors: ST_FORMAT and
+     * ST_DATA name file and line (or byte). */
+    Status (*next)(void *self, const char **text, int64_t *n_bytes);
+    void (*close)(void *self);
+    /* (optional) True: what `next` yields are the consecutive pieces of one text, line ends
+     * included. Nothing marks their borders in the tokens, and the held-out split takes blocks of
+     * whole lines. NULL: documents. */
+    bool (*is_stream)(const DatasetOpts *o);
+} DatasetDef;
+
+/* The format o->type names, or the one the file's extension tells.
+ * Errors  ST_CONFIG no path, unknown type */
+CHECKED Status dataset_def(const DatasetOpts *o, const DatasetDef **def);
+/* o->name, or the file's stem. */
+const char *dataset_name(const DatasetOpts *o, char *buf, size_t n_buf);
+
+typedef struct DocSource DocSource; /* an open dataset of any format: yields documents in order */
+/* Rank    local
+ * Errors  ST_CONFIG no path, unknown type; ST_DATA missing, not a regular file, unreadable */
+CHECKED Status doc_source_open(const DatasetOpts *o, DocSource **src);
+void doc_source_close(DocSource *src);
+bool doc_source_is_stream(const DocSource *src);
+/* As DatasetDef.next, but never empty (empty ones are counted) and without NUL. */
+CHECKED Status doc_source_next(DocSource *src, const char **text, int64_t *n_bytes);
+int64_t doc_source_n_empty(const DocSource *src); /* skipped so far */
+
+/* ---- sequences ---- */
+typedef struct PackOpts {
+    int64_t max_seq_length; /* T */
+    bool packing;           /* several documents in one row; false: one document (cut to T) a row */
+    const char *packing_attention; /* document | full: may packed documents see each other */
+    double val_size;               /* share of documents held out, chosen by hash of their text */
+    const char *cache_dir;         /* token shards; NULL: under the user's cache folder */
+    int64_t cache_limit_bytes;
+} PackOpts;
+extern const OptSpec PACK_OPTS[];
+
+/* One dataset, one split, as rows of T tokens in memory. The documents stand one after the other,
+ * each closed by eos. Packed: row i = tokens [iT, iT+T) of that stream. Not packed: row i = the
+ * first T tokens of document i, the rest filled with eos. Label = the next token of the stream, -1
+ * at an eos, at the stream's end and in filling. */
+typedef struct TokenSet TokenSet;
+
+typedef enum Split { SPLIT_TRAIN, SPLIT_HELD_OUT, N_SPLIT } Split;
+
+/* Reads, tokenizes and caches a dataset (shards in HDF5, addressed by content hash), or finds it
+ * cached. A held-out split may have no row; a training split that fills none is refused.
+ *
+ * Rank    collective: rank 0 of each node builds, the others wait and open
+ * Errors  ST_DATA missing, unreadable, no document, not one full row, another file on another node;
+ *         ST_FORMAT malformed (file, line); ST_IO the cache cannot be written
+ * Owns    borrows its arguments during the call only
+ * Source  docs/data.md */
+CHECKED Status token_set_open(const Comm *c, const DatasetOpts *d, const PackOpts *p,
+                              const Tokenizer *tok, Split split, TokenSet **ts);
+void token_set_close(TokenSet *ts);
+const char *token_set_name(const TokenSet *ts);
+/* Hex SHA-256 of the tokens and document ends of this split. */
+const char *token_set_fingerprint(const TokenSet *ts);
+int64_t token_set_n_row(const TokenSet *ts);
+int64_t token_set_n_token(const TokenSet *ts);
+int64_t token_set_n_doc(const TokenSet *ts);
+int64_t token_set_n_dropped(const TokenSet *ts);   /* tokens behind the last full row (packed) */
+int64_t token_set_n_truncated(const TokenSet *ts); /* tokens cut off at T (not packed) */
+int64_t token_set_bytes(const TokenSet *ts);       /* of memory */
+int64_t token_set_n_empty(const TokenSet *ts); /* empty texts skipped, in both splits together */
+/* Fills row b of the batch and keeps out->n_label right, whatever the row held before.
+ * Shapes  out: (B,T) with the set's T */
+void token_set_row(const TokenSet *ts, int64_t row, int64_t b, Batch *out);
+
+/* ---- sampler: which row is sample i ---- */
+/* Pure arithmetic over row counts, so that plan, training and verification agree. Any i is found at
+ * once: to go on, or to run the same samples on another path, takes one number.
+ *
+ * Math    P_k: a permutation of [0,n) under key k: a Feistel network on [0,4^h), 4^h >= n, walked
+ *         until it falls into [0,n).
+ *         A run gives draw m = 0, 1, ... the row P_k(m mod n), with a new k each epoch floor(m/n).
+ *         A share f parts samples between two parties: sample i is the first one's when
+ *         round((i+1)f) > round(if), and then its draw round(if), else draw i - round(if) of the
+ *         second. So each party's draws are numbered without a gap, and f holds at any length.
+ *         replay parts the samples into older rows (one run over all of them) and new rows. These
+ *         are one run, too; or, with weights w, they are parted with f = w_0/(w_0+w_1+...) into
+ *         the run of set 0 and the rest, the rest into the run of set 1 and its rest, and so on.
+ * Rank    replicated
+ * Source  Luby & Rackoff 1988 (Feistel networks); Black & Rogaway 2002 (cycle walking) */
+typedef struct Sampler Sampler;
+typedef struct SamplerSpec {
+    uint64_t seed;
+    uint64_t stream;      /* version number: its own order */
+    int64_t n_set;        /* token sets of this version */
+    const int64_t *n_row; /* rows of each */
+    const double *weight; /* NULL: every row once per epoch, all sets mixed */
+    int64_t n_old;        /* older token sets, for replay */
+    const int64_t *n_old_row;
+    double replay; /* share of samples replaced by older rows, each row at most once */
+} SamplerSpec;
+typedef struct SampleId {
+    int32_t set; /* index into the version's sets; n_set + j: older set j */
+    int64_t row;
+    int64_t epoch; /* of the row's run: 0 when it is drawn for the first time */
+} SampleId;
+/* Errors  ST_CONFIG no row; a weight or share out of range; replay takes more older rows in one
+ *         epoch than there are
+ * Owns    copies the arrays */
+CHECKED Status sampler_create(const SamplerSpec *spec, Sampler **s);
+void sampler_destroy(Sampler *s);
+int64_t sampler_n_epoch_sample(const Sampler *s); /* as many as the version has rows */
+SampleId sampler_at(const Sampler *s, int64_t i); /* i >= 0: the cursor of the version */
+
+/* ---- micro-batches ---- */
+CHECKED Status batch_create(int64_t B, int64_t T, Batch **b); /* all labels -1 */
+void batch_destroy(Batch *b);
+void batch_mask_row(Batch *b, int64_t row); /* nothing is to be learned from this row */
+#endif

@@ -1,0 +1,23 @@
+#!/bin/sh
+# lint_options.sh [TRAINER] — every option of every table is read by code: no key is accepted, documented and then
+# forgotten. With a program: docs/options.md is what it prints.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+tables=$(grep -lE 'OPT_(I64|COUNT|F64|BOOL|STR|ENUM)\(' $(find trainer schedules optim data -name '*.c') | grep -v trainer/base/)
+keys=$(sed -nE 's/^ *OPT_(I64|COUNT|F64|BOOL|STR|ENUM)\([A-Za-z]+, *([a-z_0-9]+),.*/\2/p' $tables | sort -u)
+[ -n "$keys" ] || { echo "no option found"; exit 1; }
+# The config's own files count only where that is what the option is for.
+readers=$(find trainer schedules optim data -name '*.c' | grep -vE 'trainer/run/(config|run_opts)')
+for k in $keys; do
+    case "$k" in
+    model_name_or_path | gradient_accumulation_steps) grep -qE "[>.]$k\b" trainer/run/config_check.c && continue ;;
+    report_to) grep -q 'config_reports_to(' $readers && continue ;;
+    esac
+    grep -qE "(->|\.)$k\b" $readers || { echo "option $k is read by nothing"; bad=1; }
+done
+if [ $# -gt 0 ]; then
+    "$1" schema --markdown | diff docs/options.md - >/dev/null ||
+        { echo "docs/options.md is old: trainer schema --markdown >docs/options.md"; bad=1; }
+fi
+exit $bad

@@ -1,0 +1,131 @@
+/* mpi_ckpt.c — ranks write one checkpoint: the same whatever their number, or none at all. */
+#include "tests/ckpt_fixture.h"
+
+static Status write_all(const Fixture *f, const char *dir)
+{
+    return ckpt_write_with(&f->opts, test_world(), dir, &f->info, f->t, N_TENSOR);
+}
+
+/* The answer of every rank is the same; returns it. */
+static Status agreed(Status rc)
+{
+    int64_t lowest = rc, highest = rc;
+    comm_min_i64(test_world(), &lowest, 1);
+    comm_max_i64(test_world(), &highest, 1);
+    T_EQ_I64(lowest, highest);
+    return rc;
+}
+
+static int64_t live_at_start; /* the communicator's own */
+
+static bool only_rank_0(void)
+{
+    return comm_rank(test_world()) == 0;
+}
+
+START_TEST(any_number_of_ranks_writes_the_same_files)
+{
+    Fixture f;
+    live_at_start = mem_live();
+    fixture_init(&f, 3);
+    char *alone = fixture_path("alone"), *together = fixture_path("together");
+    T_OK(write_all(&f, together));
+    fixture_expect(&f, together);
+    T_OK(ckpt_verify(together));
+    if (only_rank_0()) {
+        char **names = NULL;
+        int64_t n = 0;
+        T_OK(fixture_write(&f, alone));
+        T_OK(dir_list(together, &names, &n));
+        T_EQ_I64(n, 5);
+        for (int64_t i = 0; i < n; i++) {
+            char *a = path_join(alone, names[i]), *b = path_join(together, names[i]),
+                 hash_a[SHA256_HEX], hash_b[SHA256_HEX];
+            int64_t bytes = 0;
+            T_OK(sha256_file(a, hash_a, &bytes));
+            T_OK(sha256_file(b, hash_b, &bytes));
+            T_EQ_STR(hash_a, hash_b);
+            mem_free(a);
+            mem_free(b);
+        }
+        dir_list_free(names, n);
+    }
+    comm_barrier(test_world());
+    T_EQ_I64(mem_live(), live_at_start);
+}
+END_TEST
+
+START_TEST(one_rank_that_cannot_write_stops_all_and_leaves_nothing)
+{
+    Fixture f;
+    fixture_init(&f, 4);
+    char *parent = fixture_path("fails"), *dir = fixture_path("fails/step-000120");
+    const int victims[] = {0, comm_size(test_world()) - 1};
+    for (int64_t v = 0; v < N_OF(victims); v++) {
+        for (int n = 1;; n += 3) {
+            int64_t hit = 0, n_name = 0;
+            if (comm_rank(test_world()) == victims[v]) fault_arm(n, false);
+            const Status rc = agreed(write_all(&f, dir));
+            if (comm_rank(test_world()) == victims[v]) hit = fault_disarm();
+            comm_max_i64(test_world(), &hit, 1);
+            T_TRUE((hit != 0) == (rc != ST_OK));
+            if (!hit) break;
+            T_TRUE(rc == ST_IO || rc == ST_NOMEM);
+            T_TRUE(strlen(status_message()) > 0);
+            status_clear();
+            if (only_rank_0()) {
+                char **names = NULL;
+                if (path_exists(parent)) T_OK(dir_list(parent, &names, &n_name));
+                if (n_name ==
+                    1) { /* only the very last sync failed: the checkpoint is there and whole */
+                    T_EQ_STR(names[0], "step-000120");
+                    T_OK(ckpt_verify(dir));
+                }
+                T_TRUE(n_name <= 1);
+                dir_list_free(names, n_name);
+                T_OK(dir_remove(dir));
+            }
+            comm_barrier(test_world());
+            T_EQ_I64(mem_live(), live_at_start);
+        }
+        T_OK(ckpt_verify(dir));
+        comm_barrier(test_world());
+        if (only_rank_0()) T_OK(dir_remove(dir));
+        comm_barrier(test_world());
+    }
+}
+END_TEST
+
+START_TEST(an_existing_directory_is_refused_by_all)
+{
+    Fixture f;
+    fixture_init(&f, 5);
+    char *dir = fixture_path("exists");
+    T_OK(write_all(&f, dir));
+    T_FAILS(agreed(write_all(&f, dir)), IO, "exists: exists already");
+    T_OK(ckpt_verify(dir));
+    comm_barrier(test_world());
+}
+END_TEST
+
+START_TEST(ranks_that_drifted_apart_are_refused)
+{
+    Fixture f;
+    fixture_init(&f, 6);
+    char *dir = fixture_path("drift");
+    if (comm_size(test_world()) == 1) T_SKIP("one rank cannot differ from itself");
+    if (comm_rank(test_world()) == comm_size(test_world()) - 1) f.t[2].val[59] += 1e-6f;
+    T_FAILS(agreed(write_all(&f, dir)), BUG,
+            "the ranks hold different numbers in param/model.layers.2.norm.weight");
+    T_TRUE(!path_exists(dir));
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    const TTest *t[] = {any_number_of_ranks_writes_the_same_files,
+                        one_rank_that_cannot_write_stops_all_and_leaves_nothing,
+                        an_existing_directory_is_refused_by_all,
+                        ranks_that_drifted_apart_are_refused};
+    return test_main_mpi("mpi.ckpt", argc, argv, t, N_OF(t));
+}

@@ -1,0 +1,91 @@
+/* toy_model.h — a small Llama and a micro-batch of packed documents, for the tests of
+ * trainer/models. */
+#ifndef TESTS_TOY_MODEL_H
+#define TESTS_TOY_MODEL_H
+#include "tests/test_helper.h"
+#include "trainer/models/model.h"
+
+enum { TOY_B = 2, TOY_T = 7, TOY_N = TOY_B * TOY_T, TOY_V = 11 };
+
+typedef struct ToyModel {
+    ParamSet *ps;
+    Model *model;
+    Tape *tape;
+    real *grad;
+    int64_t n;
+    int32_t tokens[TOY_N], labels[TOY_N], doc_start[TOY_N];
+    Batch batch;
+} ToyModel;
+
+static inline ModelConfig toy_config(void)
+{
+    ModelConfig c;
+    opt_set_defaults(MODEL_OPTS, &c);
+    c.vocab_size = TOY_V;
+    c.hidden_size = 12;
+    c.intermediate_size = 20;
+    c.num_hidden_layers = 2;
+    c.num_attention_heads = 4;
+    c.num_key_value_heads = 2;
+    c.head_dim = 4;
+    c.max_position_embeddings = 16;
+    return c;
+}
+
+/* Row 0 is two documents, row 1 one; every third token has no label. Weights are larger than at a
+ * start, so that every gradient is well away from zero. */
+static inline void toy_model_init(ToyModel *toy, const ModelConfig *cfg)
+{
+    *toy = (ToyModel){0};
+    T_OK(params_create(&toy->ps));
+    T_OK(model_create(cfg, toy->ps, &toy->model));
+    T_OK(params_seal(toy->ps));
+    T_OK(tape_create(&toy->tape));
+    model_init_weights(toy->model, 5);
+    toy->n = params_flat_n(toy->ps);
+    toy->grad = mem_array(toy->n, sizeof(real));
+    T_TRUE(toy->grad);
+    params_bind_grad(toy->ps, toy->grad);
+    Rng r;
+    rng_init(&r, 6, 0);
+    for (int64_t i = 0; i < params_count(toy->ps); i++) {
+        const Param *p = params_at(toy->ps, i);
+        for (int64_t j = 0; j < p->n; j++) p->val[j] += (real)(0.2 * rng_normal(&r));
+    }
+    for (int i = 0; i < TOY_N; i++) {
+        toy->tokens[i] = (int32_t)rng_below(&r, TOY_V);
+        toy->labels[i] = i % 3 == 1 ? -1 : (int32_t)rng_below(&r, TOY_V);
+        toy->doc_start[i] = i < TOY_T && i >= 3 ? 3 : 0;
+        toy->batch.n_label += toy->labels[i] >= 0;
+    }
+    toy->batch.B = TOY_B;
+    toy->batch.T = TOY_T;
+    toy->batch.tokens = toy->tokens;
+    toy->batch.labels = toy->labels;
+    toy->batch.doc_start = toy->doc_start;
+}
+
+static inline void toy_model_fini(ToyModel *toy)
+{
+    tape_destroy(toy->tape);
+    model_destroy(toy->model);
+    params_destroy(toy->ps);
+    mem_free(toy->grad);
+}
+
+static inline double toy_loss(const ToyModel *toy)
+{
+    double loss;
+    T_OK(model_loss(toy->model, toy->tape, &toy->batch, false, &loss, NULL));
+    return loss;
+}
+
+/* Gradients from zero. */
+static inline double toy_backward(ToyModel *toy)
+{
+    double loss;
+    memset(toy->grad, 0, (size_t)toy->n * sizeof(real));
+    T_OK(model_loss(toy->model, toy->tape, &toy->batch, true, &loss, NULL));
+    return loss;
+}
+#endif

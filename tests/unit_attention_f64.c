@@ -1,0 +1,2 @@
+/* unit_attention_f64.c — the same tests with real = double, where the bound shows a wrong formula. */
+#include "tests/unit_attention.c"

@@ -1,0 +1,391 @@
+/* config_bind.c — first the words that choose tables (optim, lr_scheduler_type), then every key into its table. */
+#include "trainer/run/config_bind.h"
+#include "trainer/base/mem.h"
+#include "trainer/io/lines.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { N_SHOWN = 64 };
+
+void config_groups(const RunConfig *cfg, OptGroup group[CONFIG_N_GROUP])
+{
+    RunConfig *c = (RunConfig *)cfg;
+    const OptGroup all[CONFIG_N_GROUP] = {
+        {RUN_OPTS, c},
+        {PACK_OPTS, &c->pack},
+        {SCHED_COMMON_OPTS, c->sched_opts},
+        {c->sched_def->opts, c->sched_opts},
+        {OPTIM_COMMON_OPTS, &c->optim_common},
+        {c->optim_def->opts, c->optim_opts},
+    };
+    memcpy(group, all, sizeof all);
+}
+
+const OptSpec *config_find(const RunConfig *cfg, const char *key, void **at)
+{
+    OptGroup group[CONFIG_N_GROUP];
+    config_groups(cfg, group);
+    for (int i = 0; i < CONFIG_N_GROUP; i++) {
+        const OptSpec *spec = opt_find(group[i].opts, key);
+        if (!spec) continue;
+        *at = group[i].at;
+        return spec;
+    }
+    return NULL;
+}
+
+const char *config_text(const RunConfig *cfg, const char *key, char *buf, size_t n_buf)
+{
+    void *at;
+    const OptSpec *spec = config_find(cfg, key, &at);
+    *buf = '\0';
+    if (spec) opt_print(spec, at, buf, n_buf);
+    return buf;
+}
+
+double opt_number(const OptSpec *spec, const void *opts)
+{
+    const void *at = (const char *)opts + spec->offset;
+    if (spec->type == OPT_F64_T) return *(const double *)at;
+    if (spec->type == OPT_BOOL_T) return *(const bool *)at;
+    return (double)*(const int64_t *)at;
+}
+
+bool opt_is_unset(const OptSpec *spec, const void *opts)
+{
+    if (spec->type == OPT_STR_T || spec->type == OPT_ENUM_T)
+        return *(const char *const *)((const char *)opts + spec->offset) == NULL;
+    const bool may = spec->def_num < spec->lo || spec->def_num > spec->hi;
+    return may && opt_number(spec, opts) == spec->def_num;
+}
+
+/* ---- one option --------------------------------------------------------------------------------------------- */
+
+static const char *expected(const OptSpec *spec)
+{
+    switch (spec->type) {
+    case OPT_I64_T:
+    case OPT_COUNT_T:
+        return "a whole number";
+    case OPT_F64_T:
+        return "a number";
+    case OPT_BOOL_T:
+        return "true or false";
+    case OPT_ENUM_T:
+        return spec->choices;
+    default:
+        return "a text";
+    }
+}
+
+/* [jsonl, tensorboard], or one of the words, becomes "jsonl,tensorboard" as the node's text. */
+static Status join_words(Yaml *y, const char *words, const char *place, const char *key)
+{
+    Status rc = ST_OK;
+    char shown[N_SHOWN];
+    char *joined = mem_strdup("");
+    const char *comma = "";
+    CHECK(joined, NOMEM, "config: no memory for %s", key);
+    for (const Yaml *word = y->kind == YAML_LIST ? y->first : y; word; word = word->next) {
+        CHECK(word->kind == YAML_TEXT && word_in(words, word->text), CONFIG,
+              "%s%s: found %s, expected a list of %s", place, key,
+              word->kind == YAML_TEXT ? yaml_printable(word->text, shown, sizeof shown)
+                                      : yaml_kind_name(word),
+              words);
+        CHECK(!strstr(joined, word->text), CONFIG, "%s%s: found %s a second time, expected once",
+              place, key, word->text);
+        char *longer = mem_printf("%s%s%s", joined, comma, word->text);
+        mem_free(joined);
+        CHECK(joined = longer, NOMEM, "config: no memory for %s", key);
+        comma = ",";
+        if (y->kind != YAML_LIST) break;
+    }
+    CHECK(*joined, CONFIG, "%s%s: found an empty list, expected a list of %s", place, key, words);
+    mem_free(y->text);
+    y->text = joined;
+    joined = NULL;
+out:
+    mem_free(joined);
+    return rc;
+}
+
+static Status resolve_path(const ConfigTree *t, Yaml *y)
+{
+    Status rc = ST_OK;
+    char *path = config_path_below(t->source[y->source].dir, y->text);
+    CHECK(path, NOMEM, "config: no memory for a path");
+    mem_free(y->text);
+    y->text = path;
+out:
+    return rc;
+}
+
+/* `name` is the key as messages show it: "max_steps", "datasets.0.path". */
+static Status bind_option(const ConfigTree *t, Yaml *y, const char *block, const char *name,
+                          const OptSpec *spec, void *opts)
+{
+    Status rc = ST_OK;
+    char place[CONFIG_N_PLACE];
+    const char *words = *block ? NULL : key_list_words(y->key);
+    config_place(t, y, place, sizeof place);
+    if (words && (y->kind == YAML_LIST || (y->kind == YAML_TEXT && *y->text))) {
+        TRY(join_words(y, words, place, name));
+        TRY(opt_set(spec, opts, y->text, true));
+        goto out;
+    }
+    CHECK(y->kind == YAML_TEXT, CONFIG, "%s%s: found %s, expected %s", place, name,
+          yaml_kind_name(y), expected(spec));
+    CHECK(*y->text, CONFIG, "%s%s: found no value, expected %s (or leave the key out)", place, name,
+          expected(spec));
+    CHECK(y->quoted || (strcmp(y->text, "null") != 0 && strcmp(y->text, "~") != 0), CONFIG,
+          "%s%s: found %s, expected %s (or leave the key out)", place, name, y->text,
+          expected(spec));
+    CHECK(spec->type == OPT_STR_T || strlen(y->text) <= N_SHOWN, CONFIG,
+          "%s%s: found a text of %zu bytes, expected %s", place, name, strlen(y->text),
+          expected(spec));
+    const bool is_path = key_is_path(block, y->key) ||
+                         (strcmp(y->key, "tokenizer") == 0 && !*block && strchr(y->text, '/'));
+    if (is_path) TRY(resolve_path(t, y));
+    const int64_t n = (int64_t)strlen(y->text);
+    CHECK(utf8_check(y->text, n) == n, CONFIG, "%s%s: found bytes that are no UTF-8, expected text",
+          place, name);
+    rc = opt_set(spec, opts, y->text, y->quoted);
+    TRY(config_refuse(rc, place, name));
+out:
+    return rc;
+}
+
+/* ---- unknown keys --------------------------------------------------------------------------------------------- */
+
+typedef struct Nearest {
+    const char *key, *name; /* name: NULL while nothing is near */
+    int distance;
+} Nearest;
+
+static void consider(Nearest *n, const char *name)
+{
+    const int d = opt_edit_distance(n->key, name);
+    if (d >= n->distance) return;
+    n->distance = d;
+    n->name = name;
+}
+
+static void consider_all(Nearest *n, const OptSpec *opts)
+{
+    for (const OptSpec *s = opts; s->type != OPT_END_T; s++) consider(n, s->name);
+}
+
+static const char *nearest_key(const RunConfig *cfg, const char *block, const char *key)
+{
+    static const char *const BLOCKS[] = {"model", "datasets", "eval_datasets", "extends"};
+    OptGroup group[CONFIG_N_GROUP];
+    Nearest n = {.key = key,
+                 .distance = 2 + (int)strlen(key) / 4}; /* farther away it is another word */
+    config_groups(cfg, group);
+    if (strcmp(block, "model") == 0) consider_all(&n, MODEL_OPTS);
+    if (strcmp(block, "datasets") == 0) consider_all(&n, DATASET_OPTS);
+    for (int i = 0; i < CONFIG_N_GROUP && !*block; i++) consider_all(&n, group[i].opts);
+    for (int64_t i = 0; i < N_OF(BLOCKS) && !*block; i++) consider(&n, BLOCKS[i]);
+    for (const KeyAlias *a = KEY_ALIASES; a->spelling; a++)
+        if (strcmp(a->block, block) == 0) consider(&n, a->spelling);
+    return n.name;
+}
+
+static Status refuse_unknown(const RunConfig *cfg, const Yaml *y, const char *block,
+                             const char *name)
+{
+    Status rc = ST_OK;
+    char place[CONFIG_N_PLACE], shown[N_SHOWN], in[N_SHOWN] = "";
+    const char *near = nearest_key(cfg, block, y->key),
+               *foreign = *block ? NULL : key_foreign(y->key);
+    config_place(cfg->tree, y, place, sizeof place);
+    yaml_printable(name, shown, sizeof shown);
+    if (*block) snprintf(in, sizeof in, " in %s", block);
+    CHECK(!foreign, CONFIG, "%s%s: %s", place, shown, foreign);
+    CHECK(*block || !opt_find(MODEL_OPTS, y->key), CONFIG,
+          "%s%s: belongs into the block model:", place, shown);
+    CHECK(*block || !opt_find(DATASET_OPTS, y->key), CONFIG,
+          "%s%s: belongs into an entry of datasets:", place, shown);
+    CHECK(!near, CONFIG, "%s%s: unknown key%s, did you mean %s?", place, shown, in, near);
+    CHECK(false, CONFIG, "%s%s: unknown key%s (`trainer schema --markdown` lists all)", place,
+          shown, in);
+out:
+    return rc;
+}
+
+/* Names of the schedules (or optimizers) that have the option, or of all: "wsd, linear". Empty: none. */
+static void owners(const char *key, bool schedules, char *buf, size_t n_buf)
+{
+    int64_t n = 0;
+    const SchedDef *const *sched = sched_all(&n);
+    const OptimDef *const *optim = schedules ? NULL : optim_all(&n);
+    *buf = '\0';
+    for (int64_t i = 0; i < n; i++) {
+        if (key && !opt_find(schedules ? sched[i]->opts : optim[i]->opts, key)) continue;
+        const size_t used = strlen(buf);
+        snprintf(buf + used, n_buf - used, "%s%s", used ? ", " : "",
+                 schedules ? sched[i]->name : optim[i]->name);
+    }
+}
+
+int config_strength(const RunConfig *cfg, const char *key)
+{
+    static const char *const DERIVED[][2] = {{"lr_scheduler_type", "paradigm"},
+                                             {"paradigm", "version"}};
+    const Yaml *y = yaml_find(cfg->tree->root, key);
+    if (y) return y->source;
+    for (int64_t i = 0; i < N_OF(DERIVED); i++)
+        if (strcmp(DERIVED[i][0], key) == 0) return config_strength(cfg, DERIVED[i][1]);
+    return cfg->tree->n_source;
+}
+
+/* A key no table in force has. Leaves *stale true when a stronger layer chose another rule than the one it is for. */
+static Status refuse_or_leave(const RunConfig *cfg, const Yaml *y, bool *stale)
+{
+    Status rc = ST_OK;
+    char place[CONFIG_N_PLACE], names[256];
+    *stale = false;
+    for (int schedules = 0; schedules < 2; schedules++) {
+        owners(y->key, schedules, names, sizeof names);
+        if (!*names) continue;
+        *stale = config_strength(cfg, schedules ? "lr_scheduler_type" : "optim") < y->source;
+        if (*stale) goto out;
+        CHECK(false, CONFIG, "%s%s: belongs to %s: %s, this run has %s: %s",
+              config_place(cfg->tree, y, place, sizeof place), y->key,
+              schedules ? "lr_scheduler_type" : "optim", names,
+              schedules ? "lr_scheduler_type" : "optim",
+              schedules ? cfg->lr_scheduler_type : cfg->optim);
+    }
+    TRY(refuse_unknown(cfg, y, "", y->key));
+out:
+    return rc;
+}
+
+/* ---- blocks and lists ------------------------------------------------------------------------------------------ */
+
+static Status bind_block(const RunConfig *cfg, Yaml *map, const char *block, const char *name,
+                         const OptSpec *opts, void *at)
+{
+    Status rc = ST_OK;
+    char place[CONFIG_N_PLACE], full[2 * N_SHOWN], shown[N_SHOWN];
+    CHECK(map->kind == YAML_MAP, CONFIG, "%s%s: found %s, expected keys with values",
+          config_place(cfg->tree, map, place, sizeof place), name, yaml_kind_name(map));
+    for (Yaml *y = map->first; y; y = y->next) {
+        const OptSpec *spec = opt_find(opts, y->key);
+        snprintf(full, sizeof full, "%s.%s", name, yaml_printable(y->key, shown, sizeof shown));
+        TRY(spec ? bind_option(cfg->tree, y, block, full, spec, at)
+                 : refuse_unknown(cfg, y, block, full));
+    }
+out:
+    return rc;
+}
+
+static Status bind_datasets(const RunConfig *cfg, Yaml *list, DatasetOpts **sets, int64_t *n)
+{
+    Status rc = ST_OK;
+    char place[CONFIG_N_PLACE], name[N_SHOWN];
+    CHECK(list->kind == YAML_LIST, CONFIG,
+          "%s%s: found %s, expected a list (\"%s: [{path: ...}]\")",
+          config_place(cfg->tree, list, place, sizeof place), list->key, yaml_kind_name(list),
+          list->key);
+    CHECK(*sets = mem_array(list->n, sizeof **sets), NOMEM, "config: %lld datasets", LL(list->n));
+    for (Yaml *entry = list->first; entry; entry = entry->next) {
+        snprintf(name, sizeof name, "%s.%lld", list->key, LL(*n));
+        opt_set_defaults(DATASET_OPTS, *sets + *n);
+        TRY(bind_block(cfg, entry, "datasets", name, DATASET_OPTS, *sets + (*n)++));
+    }
+out:
+    return rc;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------ */
+
+/* A top-level text that must be known before the tables are; `unset` when the user does not give it. */
+static Status early_text(const ConfigTree *t, const char *key, const char *unset, const char **text)
+{
+    Status rc = ST_OK;
+    char place[CONFIG_N_PLACE];
+    const Yaml *y = yaml_find(t->root, key);
+    CHECK(!y || (y->kind == YAML_TEXT && *y->text), CONFIG, "%s%s: found %s, expected a name",
+          config_place(t, y, place, sizeof place), key,
+          y->kind == YAML_TEXT ? "no value" : yaml_kind_name(y));
+    *text = y ? y->text : unset;
+out:
+    return rc;
+}
+
+static Status refuse_name(const ConfigTree *t, const char *key, const char *name, const char *names)
+{
+    Status rc = ST_OK;
+    char place[CONFIG_N_PLACE] = "", shown[N_SHOWN];
+    const Yaml *y = yaml_find(t->root, key);
+    if (y) config_place(t, y, place, sizeof place);
+    CHECK(false, CONFIG, "%s%s: found \"%s\", expected one of %s", place, key,
+          yaml_printable(name, shown, sizeof shown), names);
+out:
+    return rc;
+}
+
+static Status choose_tables(RunConfig *cfg)
+{
+    Status rc = ST_OK;
+    const char *version = NULL, *paradigm = NULL;
+    char names[256];
+    TRY(early_text(cfg->tree, "version", NULL, &version));
+    TRY(early_text(cfg->tree, "paradigm", version ? "path_switching" : "plain", &paradigm));
+    cfg->paradigm = paradigm;
+    const bool switching = strcmp(paradigm, "path_switching") == 0;
+    TRY(early_text(cfg->tree, "lr_scheduler_type", switching ? "path_switching" : "cosine",
+                   &cfg->lr_scheduler_type));
+    TRY(early_text(cfg->tree, "optim", cfg->optim, &cfg->optim));
+    cfg->sched_def = sched_find(cfg->lr_scheduler_type);
+    owners(NULL, true, names, sizeof names);
+    if (!cfg->sched_def)
+        TRY(refuse_name(cfg->tree, "lr_scheduler_type", cfg->lr_scheduler_type, names));
+    cfg->optim_def = optim_find(cfg->optim);
+    owners(NULL, false, names, sizeof names);
+    if (!cfg->optim_def) TRY(refuse_name(cfg->tree, "optim", cfg->optim, names));
+    CHECK(cfg->sched_opts = mem_alloc(cfg->sched_def->opts_size), NOMEM, "config: %zu bytes",
+          cfg->sched_def->opts_size);
+    CHECK(cfg->optim_opts = mem_alloc(cfg->optim_def->opts_size), NOMEM, "config: %zu bytes",
+          cfg->optim_def->opts_size);
+out:
+    return rc;
+}
+
+static Status bind_key(RunConfig *cfg, Yaml *y, bool *stale)
+{
+    Status rc = ST_OK;
+    void *at = NULL;
+    *stale = false;
+    if (strcmp(y->key, "model") == 0)
+        return bind_block(cfg, y, "model", "model", MODEL_OPTS, &cfg->model);
+    if (strcmp(y->key, "datasets") == 0)
+        return bind_datasets(cfg, y, &cfg->datasets, &cfg->n_dataset);
+    if (strcmp(y->key, "eval_datasets") == 0)
+        return bind_datasets(cfg, y, &cfg->eval_datasets, &cfg->n_eval_dataset);
+    const OptSpec *spec = config_find(cfg, y->key, &at);
+    TRY(spec ? bind_option(cfg->tree, y, "", y->key, spec, at) : refuse_or_leave(cfg, y, stale));
+out:
+    return rc;
+}
+
+Status config_bind(RunConfig *cfg)
+{
+    Status rc = ST_OK;
+    OptGroup group[CONFIG_N_GROUP];
+    Yaml *root = cfg->tree->root;
+    bool stale;
+    opt_set_defaults(RUN_OPTS, cfg);
+    opt_set_defaults(MODEL_OPTS, &cfg->model);
+    TRY(choose_tables(cfg));
+    config_groups(cfg, group);
+    for (int i = 1; i < CONFIG_N_GROUP; i++) opt_set_defaults(group[i].opts, group[i].at);
+    for (Yaml *y = root->first, *next; y; y = next) {
+        next = y->next;
+        TRY(bind_key(cfg, y, &stale));
+        if (stale) yaml_destroy(yaml_detach(root, y));
+    }
+out:
+    return rc;
+}

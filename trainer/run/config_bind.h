@@ -1,0 +1,40 @@
+/* config_bind.h — the option tables of a run: which are in force, and the tree read into their structs. */
+#ifndef TRAINER_RUN_CONFIG_BIND_H
+#define TRAINER_RUN_CONFIG_BIND_H
+#include "trainer/run/config_keys.h"
+#include "trainer/run/config_tree.h"
+
+typedef struct OptGroup {
+    const OptSpec *opts;
+    void *at; /* the struct */
+} OptGroup;
+enum { CONFIG_N_GROUP = 6 };
+
+/* The tables whose options stand at the top level, once schedule and optimizer are chosen. */
+void config_groups(const RunConfig *cfg, OptGroup group[CONFIG_N_GROUP]);
+
+/* The option of a top-level key and its struct; NULL: no table in force has it. */
+const OptSpec *config_find(const RunConfig *cfg, const char *key, void **at);
+
+/* The value of a top-level option as text, for comparing ("true", "adamw"). */
+const char *config_text(const RunConfig *cfg, const char *key, char *buf, size_t n_buf);
+
+/* The source of the layer that decides an option, or what it is derived from: smaller is stronger. What weaker layers
+ * set for another choice is left behind instead of refused. */
+int config_strength(const RunConfig *cfg, const char *key);
+
+/* Chooses the tables, sets defaults, and reads the tree into the structs. Errors: ST_CONFIG with file, line and key. */
+CHECKED Status config_bind(RunConfig *cfg);
+
+/* Numbers whose default lies outside their bounds, and texts whose default is NULL, may be "not set". */
+bool opt_is_unset(const OptSpec *spec, const void *opts);
+double opt_number(const OptSpec *spec, const void *opts); /* of a number or bool */
+
+/* Fills in what can be derived and checks what concerns several options. */
+CHECKED Status config_check(RunConfig *cfg);
+
+/* What keeps anything from reading this key, as the other options stand; NULL: it is read. */
+const KeyNeed *config_unmet(const RunConfig *cfg, const char *key);
+const KeyNeed *model_unmet(const ModelConfig *m, const char *key);
+const KeyNeed *dataset_unmet(const DatasetOpts *d, const char *key);
+#endif

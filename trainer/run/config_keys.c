@@ -1,0 +1,234 @@
+/* config_keys.c — tables of names. What the users of other tools have in their fingers is either understood or answered. */
+#include "trainer/run/config_keys.h"
+#include <string.h>
+
+// clang-format off
+const KeyAlias KEY_ALIASES[] = {
+    {"", "per_device_train_batch_size", "micro_batch_size"},
+    {"", "cutoff_len",                  "max_seq_length"},
+    {"", "sequence_len",                "max_seq_length"},
+    {"", "sequence_length",             "max_seq_length"},
+    {"", "max_length",                  "max_seq_length"},
+    {"", "num_epochs",                  "num_train_epochs"},
+    {"", "epochs",                      "num_train_epochs"},
+    {"", "train_steps",                 "max_steps"},
+    {"", "base_model",                  "model_name_or_path"},
+    {"", "sample_packing",              "packing"},
+    {"", "optimizer",                   "optim"},
+    {"", "lr",                          "learning_rate"},
+    {"", "lr_scheduler",                "lr_scheduler_type"},
+    {"", "warmup_ratio",                "warmup_steps"},
+    {"", "cosine_min_lr_ratio",         "min_lr_ratio"},
+    {"", "clip_grad_norm",              "max_grad_norm"},
+    {"", "val_set_size",                "val_size"},
+    {"", "test_datasets",               "eval_datasets"},
+    {"", "out_dir",                     "output_dir"},
+    {"", "activation_checkpointing",    "gradient_checkpointing"},
+    {"", "bf16",                        "compute_dtype"},
+    {"datasets", "text_column",         "text_field"},
+    {"datasets", "field",               "text_field"},
+    {NULL, NULL, NULL},
+};
+
+static const struct {
+    const char *spelling, *value, *word; /* spelling: as the user wrote the key */
+} VALUES[] = {
+    {"optim",             "adamw_torch",              "adamw"},
+    {"optim",             "adamw_torch_fused",        "adamw"},
+    {"optim",             "adamw_hf",                 "adamw"},
+    {"lr_scheduler_type", "constant_with_warmup",     "constant"},
+    {"lr_scheduler_type", "cosine_with_min_lr",       "cosine"},
+    {"lr_scheduler_type", "warmup_stable_decay",      "wsd"},
+    {"bf16",              "true",                     "bf16"},
+    {"bf16",              "false",                    "fp32"},
+};
+
+static const struct {
+    const char *key, *why;
+} FOREIGN[] = {
+    {"flash_attention",     "attention never forms the T x T matrix here, and packed documents never see each other: leave it out"},
+    {"flash_attn*",         "attention never forms the T x T matrix here, and packed documents never see each other: leave it out"},
+    {"attn_implementation", "there is one attention, tiled and exact: leave it out"},
+    {"sdp_attention",       "there is one attention, tiled and exact: leave it out"},
+    {"xformers_attention",  "there is one attention, tiled and exact: leave it out"},
+    {"deepspeed*",          "runs are data-parallel under mpirun, without DeepSpeed: leave it out"},
+    {"fsdp*",               "runs are data-parallel under mpirun, without FSDP: leave it out"},
+    {"ddp_*",               "runs are data-parallel under mpirun: leave it out"},
+    {"parallelism",         "runs are data-parallel over the ranks of mpirun: leave it out"},
+    {"tensor_parallel_size", "runs are data-parallel over the ranks of mpirun: leave it out"},
+    {"load_in_4bit",        "quantized weights are not supported"},
+    {"load_in_8bit",        "quantized weights are not supported"},
+    {"quantization_*",      "quantized weights are not supported"},
+    {"fp16",                "sums are float32; compute_dtype: auto | fp32 | bf16 chooses the products"},
+    {"tf32",                "a format of GPUs; compute_dtype: auto | fp32 | bf16 chooses the products"},
+    {"hub_*",               "nothing is sent to a model hub"},
+    {"push_to_hub*",        "nothing is sent to a model hub"},
+    {"wandb_*",             "nothing is sent over the network; report_to: [jsonl, tensorboard] writes files"},
+    {"mlflow_*",            "nothing is sent over the network; report_to: [jsonl, tensorboard] writes files"},
+    {"device_map",          "there are only CPUs here; threads: says how many threads a rank uses"},
+    {"use_cpu",             "there are only CPUs here: leave it out"},
+    {"no_cuda",             "there are only CPUs here: leave it out"},
+    {"torch_compile*",      "there is no PyTorch in here: leave it out"},
+    {"liger_*",             "there are no GPU kernels here: leave it out"},
+    {"use_unsloth*",        "there are no GPU kernels here: leave it out"},
+    {"dataloader_*",        "data are tokenized once into a cache and mapped; there are no loader processes"},
+    {"group_by_length",     "rows are packed to max_seq_length: leave it out"},
+    {"ignore_data_skip",    "a run always goes on at the very next sample: leave it out"},
+    {"resume_from_checkpoint", "the same command goes on by itself; branch_from starts another branch, init_from takes weights only"},
+    {"auto_resume_from_checkpoints", "the same command goes on by itself: leave it out"},
+    {"overwrite_output_dir", "a run is never overwritten; remove the directory or choose another output_dir"},
+    {"do_train",            "the verb of the command line says what is done"},
+    {"do_eval",             "eval_steps and eval_datasets say what is evaluated"},
+    {"do_predict",          "the verb of the command line says what is done"},
+    {"stage",               "a run here is pre-training: leave it out"},
+    {"save_strategy",       "save_steps says when; 0: only where a path ends"},
+    {"eval_strategy",       "eval_steps says when; 0: only where a path ends"},
+    {"evaluation_strategy", "eval_steps says when; 0: only where a path ends"},
+    {"logging_strategy",    "logging_steps says when"},
+    {"logging_dir",         "event files lie in the directory of the version, below output_dir"},
+    {"load_best_model_at_end", "every release stays on disk; compare them with `trainer eval`"},
+    {"metric_for_best_model",  "every release stays on disk; compare them with `trainer eval`"},
+    {"per_device_eval_batch_size", "evaluation uses micro_batch_size: leave it out"},
+    {"per_gpu_train_batch_size", "use micro_batch_size (sequences per pass) and global_batch_size"},
+    {"auto_find_batch_size", "micro_batch_size is part of the result and is never guessed; `trainer plan` prints the memory it takes"},
+    {"batch_size",          "ambiguous: use micro_batch_size (sequences per pass) or global_batch_size (sequences per step)"},
+    {"trainable",           "all parameters are trained; methods for subsets are not supported yet"},
+    {"finetuning_type",     "all parameters are trained; methods for subsets are not supported yet"},
+    {"adapter",             "all parameters are trained; methods for subsets are not supported yet"},
+    {"peft_*",              "all parameters are trained; methods for subsets are not supported yet"},
+    {"lora_*",              "all parameters are trained; methods for subsets are not supported yet"},
+    {"use_rslora",          "all parameters are trained; methods for subsets are not supported yet"},
+    {"use_dora",            "all parameters are trained; methods for subsets are not supported yet"},
+    {"template",            "texts are trained on as they are; chat templates are not supported"},
+    {"chat_template*",      "texts are trained on as they are; chat templates are not supported"},
+    {"train_on_*",          "every token of a text is trained on"},
+    {"dataset",             "use the list datasets: [{path: ...}]"},
+    {"dataset_*",           "use the list datasets: [{path: ...}]"},
+    {"trust_remote_code",   "no code is ever loaded: leave it out"},
+};
+
+static const struct {
+    const char *block, *key;
+} PATHS[] = {
+    {"", "output_dir"}, {"", "branch_from"}, {"", "init_from"}, {"", "model_name_or_path"}, {"", "cache_dir"},
+    {"datasets", "path"},
+};
+
+static const struct {
+    const char *block, *key;
+} FREE[] = {
+    {"", "output_dir"}, {"", "run_name"}, {"", "concurrent_branches"}, {"", "gradient_checkpointing"},
+    {"", "on_nonfinite"}, {"", "max_nonfinite_skips"},
+    {"", "save_steps"}, {"", "save_total_limit"}, {"", "eval_steps"}, {"", "eval_max_tokens"}, {"", "eval_datasets"},
+    {"", "logging_steps"}, {"", "report_to"}, {"", "threads"}, {"", "strict"},
+    {"", "watchdog_setup_s"}, {"", "watchdog_step_s"}, {"", "watchdog_save_s"}, {"", "cache_dir"}, {"", "cache_limit_bytes"},
+    {"", "compute_dtype"}, {"", "gemm_backend"}, {"", "reduction_groups"}, /* the numerics fingerprint has them */
+    {"datasets", "path"}, {"datasets", "name"},                            /* the data's fingerprint decides */
+};
+
+const char *const KEY_RIVALS[][KEY_MAX_RIVALS + 1] = {
+    {"max_steps", "max_tokens", "num_train_epochs", NULL},
+    {"gradient_accumulation_steps", "global_batch_size", NULL},
+    {"min_lr", "min_lr_ratio", NULL},
+    {NULL},
+};
+
+const KeyNeed KEY_NEEDS[] = {
+    {"", "follows",             "paradigm", "!plain"},
+    {"", "branch_from",         "paradigm", "path_switching"},
+    {"", "follows",             "branch_from", ""},
+    {"", "init_from",           "branch_from", ""},
+    {"", "decay_fraction",      "branch_from", ""},
+    {"", "average_main",        "branch_from", ""},
+    {"", "concurrent_branches", "branch_from", ""},
+    {"", "replay",              "paradigm", "path_switching|continual"},
+    {"", "decay_fraction",      "lr_scheduler_type", "path_switching"},
+    {"", "concurrent_branches", "paradigm", "path_switching"},
+    {"", "average_main",        "paradigm", "path_switching"},
+    {"", "average_fraction",    "average_main", "true"},
+    {"", "average_every",       "average_main", "true"},
+    {"", "continual_lr",        "paradigm", "continual"},
+    {"", "max_nonfinite_skips", "on_nonfinite", "skip"},
+    {"", "packing_attention",   "packing", "true"},
+    {"", "min_lr",              "lr_scheduler_type", "!constant"},
+    {"", "min_lr_ratio",        "lr_scheduler_type", "!constant"},
+    {"model", "initializer_range", "initializer", "normal"},
+    {"datasets", "path",          "type", "text|jsonl"},
+    {"datasets", "text_field",    "type", "jsonl"},
+    {"datasets", "document",      "type", "text"},
+    {"datasets", "world_*",       "type", "world"},
+    {NULL, NULL, NULL, NULL},
+};
+// clang-format on
+
+bool word_in(const char *words, const char *word)
+{
+    const size_t n = strlen(word);
+    for (const char *w = words; w && n > 0; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL)
+        if (strncmp(w, word, n) == 0 && (w[n] == '|' || w[n] == '\0')) return true;
+    return false;
+}
+
+const char *key_canonical(const char *block, const char *spelling)
+{
+    for (const KeyAlias *a = KEY_ALIASES; a->spelling; a++)
+        if (strcmp(a->block, block) == 0 && strcmp(a->spelling, spelling) == 0) return a->key;
+    return spelling;
+}
+
+const char *key_value(const char *spelling, const char *value)
+{
+    const char *key = key_canonical("", spelling);
+    for (int64_t i = 0; i < N_OF(VALUES); i++) {
+        const bool same =
+            strcmp(VALUES[i].spelling, spelling) == 0 || strcmp(VALUES[i].spelling, key) == 0;
+        if (same && strcmp(VALUES[i].value, value) == 0) return VALUES[i].word;
+    }
+    return value;
+}
+
+bool key_matches(const char *pattern, const char *key)
+{
+    const char *star = strchr(pattern, '*');
+    return star ? strncmp(pattern, key, (size_t)(star - pattern)) == 0 : strcmp(pattern, key) == 0;
+}
+
+const char *key_foreign(const char *key)
+{
+    for (int64_t i = 0; i < N_OF(FOREIGN); i++)
+        if (key_matches(FOREIGN[i].key, key)) return FOREIGN[i].why;
+    return NULL;
+}
+
+bool key_is_path(const char *block, const char *key)
+{
+    for (int64_t i = 0; i < N_OF(PATHS); i++)
+        if (strcmp(PATHS[i].block, block) == 0 && strcmp(PATHS[i].key, key) == 0) return true;
+    return false;
+}
+
+const char *key_list_words(const char *key)
+{
+    return strcmp(key, "report_to") == 0 ? "jsonl|tensorboard|none" : NULL;
+}
+
+bool key_is_free(const char *block, const char *key)
+{
+    for (int64_t i = 0; i < N_OF(FREE); i++)
+        if (strcmp(FREE[i].block, block) == 0 && strcmp(FREE[i].key, key) == 0) return true;
+    return false;
+}
+
+const char *const *key_rivals(const char *key)
+{
+    for (int64_t g = 0; KEY_RIVALS[g][0]; g++)
+        for (int64_t i = 0; KEY_RIVALS[g][i]; i++)
+            if (strcmp(KEY_RIVALS[g][i], key) == 0) return KEY_RIVALS[g];
+    return NULL;
+}
+
+bool key_need_met(const KeyNeed *need, const char *value)
+{
+    if (!need->words[0]) return !value[0];
+    return need->words[0] == '!' ? !word_in(need->words + 1, value) : word_in(need->words, value);
+}

@@ -1,0 +1,204 @@
+/* generate.c — one batch of the rows that are still open, filled up to a multiple of PAD tokens; a
+ * causal model does not see the filling behind a row's end. */
+#include "trainer/run/generate.h"
+#include "trainer/base/mem.h"
+#include <string.h>
+
+enum { PAD = 16 };
+
+// clang-format off
+const OptSpec GENERATE_OPTS[] = {
+    OPT_COUNT(GenerateOpts, max_new_tokens, 200, 1, 1e6, "tokens to add at most"),
+    OPT_I64(GenerateOpts, seed, 1, 0, 9e15, "of the random numbers"),
+    OPT_F64(GenerateOpts, temperature, 0, 0, 1e3, "logits are divided by it; 0: always the most probable token"),
+    OPT_I64(GenerateOpts, top_k, 0, 0, 1e9, "draw from so many most probable tokens; 0: all"),
+    OPT_F64(GenerateOpts, top_p, 1, 1e-9, 1, "draw from the fewest tokens that have this share together"),
+    OPT_STR(GenerateOpts, stop, NULL, "text that ends the continuation"),
+    OPT_END
+};
+// clang-format on
+
+typedef struct Row {
+    int32_t *ids; /* prompt and continuation */
+    int64_t n, n_prompt;
+    Rng rng;
+    bool closed;
+} Row;
+
+typedef struct Generator {
+    const LoadedModel *m;
+    const GenerateOpts *o;
+    int64_t n_row, n_open, context;
+    int64_t vocab; /* width of the logits */
+    int64_t n_id;  /* ids that stand for a text */
+    Row *row;
+    int64_t *open; /* (n_open) rows of the present batch */
+    int64_t *last; /* (n_open) places of their last tokens */
+    Batch *batch;  /* memory for all rows; B and T are those of the present pass */
+    Tape *tape;
+    real *logits; /* (n_open, vocab) */
+    SampleCandidate *room;
+} Generator;
+
+const char *generate_end_name(GenerateEnd end)
+{
+    static const char *const NAMES[] = {"eos", "stop", "length"};
+    return NAMES[end];
+}
+
+void continuation_fini(Continuation *c)
+{
+    mem_free(c->text);
+    *c = (Continuation){0};
+}
+
+static void generator_fini(Generator *g)
+{
+    for (int64_t i = 0; g->row && i < g->n_row; i++) mem_free(g->row[i].ids);
+    mem_free(g->row);
+    mem_free(g->open);
+    mem_free(g->last);
+    batch_destroy(g->batch);
+    tape_destroy(g->tape);
+    mem_free(g->logits);
+    mem_free(g->room);
+}
+
+static Status row_init(const Generator *g, int64_t i, const Prompt *p)
+{
+    Status rc = ST_OK;
+    Row *r = &g->row[i];
+    CHECK(p->n_bytes > 0, DATA,
+          "an empty prompt: at least one byte must go before the first token");
+    CHECK(!memchr(p->text, 0, (size_t)p->n_bytes), DATA, "the prompt has a NUL at byte %lld",
+          LL((const char *)memchr(p->text, 0, (size_t)p->n_bytes) - p->text));
+    r->n = r->n_prompt = tokenizer_encode(g->m->tokenizer, p->text, p->n_bytes, NULL, 0);
+    r->ids = mem_array(r->n + g->o->max_new_tokens, sizeof *r->ids);
+    CHECK(r->ids, NOMEM, "a text of %lld tokens", LL(r->n + g->o->max_new_tokens));
+    tokenizer_encode(g->m->tokenizer, p->text, p->n_bytes, r->ids, r->n);
+    rng_init(&r->rng, (uint64_t)g->o->seed, (uint64_t)i);
+out:
+    return rc;
+}
+
+static int64_t padded(const Generator *g, int64_t n)
+{
+    const int64_t T = (n + PAD - 1) / PAD * PAD;
+    return T < g->context ? T : g->context;
+}
+
+static Status generator_init(Generator *g, const Prompt *prompt)
+{
+    Status rc = ST_OK;
+    const int64_t n = g->n_row, known = tokenizer_vocab_size(g->m->tokenizer);
+    int64_t longest = 0;
+    g->vocab = model_config(g->m->model)->vocab_size;
+    g->n_id = known < g->vocab ? known : g->vocab;
+    g->context = loaded_model_context(g->m);
+    g->row = mem_array(n, sizeof *g->row);
+    g->open = mem_array(n, sizeof *g->open);
+    g->last = mem_array(n, sizeof *g->last);
+    g->room = mem_array(g->n_id, sizeof *g->room);
+    g->logits = mem_alloc((size_t)(n * g->vocab) * sizeof *g->logits);
+    CHECK(g->row && g->open && g->last && g->room && g->logits, NOMEM, "%lld texts", LL(n));
+    for (int64_t i = 0; i < n; i++) {
+        TRY(row_init(g, i, &prompt[i]));
+        if (g->row[i].n > longest) longest = g->row[i].n;
+    }
+    TRY(batch_create(n, padded(g, longest + g->o->max_new_tokens), &g->batch));
+    TRY(tape_create(&g->tape));
+out:
+    return rc;
+}
+
+/* The last tokens in sight of each open row, and where each ends. */
+static void fill_batch(Generator *g, Continuation *out)
+{
+    Batch *b = g->batch;
+    int64_t longest = 0;
+    g->n_open = 0;
+    for (int64_t i = 0; i < g->n_row; i++) {
+        if (g->row[i].closed) continue;
+        g->open[g->n_open++] = i;
+        if (g->row[i].n > longest) longest = g->row[i].n;
+    }
+    b->B = g->n_open;
+    b->T = padded(g, longest);
+    for (int64_t k = 0; k < g->n_open; k++) {
+        const Row *r = &g->row[g->open[k]];
+        const int64_t seen = r->n < g->context ? r->n : g->context;
+        int32_t *tokens = b->tokens + k * b->T;
+        memcpy(tokens, r->ids + r->n - seen, (size_t)seen * sizeof *tokens);
+        for (int64_t t = seen; t < b->T; t++) tokens[t] = tokenizer_eos(g->m->tokenizer);
+        g->last[k] = k * b->T + seen - 1;
+        out[g->open[k]].n_unseen = r->n - seen;
+    }
+}
+
+static Status decode(const Generator *g, const Row *r, Continuation *c)
+{
+    Status rc = ST_OK;
+    const int32_t *ids = r->ids + r->n_prompt;
+    c->n_bytes = tokenizer_decode(g->m->tokenizer, ids, c->n_token, NULL, 0);
+    mem_free(c->text);
+    c->text = mem_alloc((size_t)c->n_bytes + 1);
+    CHECK(c->text, NOMEM, "a text of %lld bytes", LL(c->n_bytes));
+    tokenizer_decode(g->m->tokenizer, ids, c->n_token, c->text, c->n_bytes);
+out:
+    return rc;
+}
+
+/* Cuts the text behind the first `stop`; false when it has none. */
+static bool cut_at_stop(Continuation *c, const char *stop)
+{
+    const size_t n_stop = strlen(stop);
+    const char *at = memmem(c->text, (size_t)c->n_bytes, stop, n_stop);
+    if (!at) return false;
+    c->n_bytes = at - c->text + (int64_t)n_stop;
+    c->text[c->n_bytes] = 0;
+    return true;
+}
+
+static Status take_token(Generator *g, Row *r, const real *logits, Continuation *c)
+{
+    Status rc = ST_OK;
+    const GenerateOpts *o = g->o;
+    const SampleOpts sample = {o->temperature, o->top_k, o->top_p};
+    const int32_t id = sample_token(&sample, logits, g->n_id, rng_uniform(&r->rng), g->room);
+    CHECK(id >= 0, NONFINITE, "token %lld: its logits are not finite", LL(r->n));
+    r->closed = true;
+    if (id == tokenizer_eos(g->m->tokenizer)) {
+        c->end = END_EOS;
+        TRY(decode(g, r, c));
+        goto out;
+    }
+    r->ids[r->n++] = id;
+    c->n_token++;
+    c->end = END_LENGTH;
+    r->closed = c->n_token == o->max_new_tokens;
+    if (!r->closed && !o->stop) goto out;
+    TRY(decode(g, r, c));
+    if (!o->stop || !cut_at_stop(c, o->stop)) goto out;
+    c->end = END_STOP;
+    r->closed = true;
+out:
+    return rc;
+}
+
+Status generate(const LoadedModel *m, const GenerateOpts *o, int64_t n, const Prompt *prompt,
+                Continuation *out)
+{
+    Status rc = ST_OK;
+    Generator g = {.m = m, .o = o, .n_row = n};
+    memset(out, 0, (size_t)n * sizeof *out);
+    if (n == 0) goto out;
+    TRY(generator_init(&g, prompt));
+    for (fill_batch(&g, out); g.n_open > 0; fill_batch(&g, out)) {
+        TRY(model_logits(m->model, g.tape, g.batch, g.n_open, g.last, g.logits));
+        for (int64_t k = 0; k < g.n_open; k++)
+            TRY(take_token(&g, &g.row[g.open[k]], g.logits + k * g.vocab, &out[g.open[k]]));
+    }
+out:
+    generator_fini(&g);
+    return rc;
+}

@@ -1,0 +1,34 @@
+/* loaded_model.h — a model from disk, ready to compute: config, tokenizer, weights. */
+#ifndef TRAINER_RUN_LOADED_MODEL_H
+#define TRAINER_RUN_LOADED_MODEL_H
+#include "checkpoints/ckpt.h"
+#include "checkpoints/line.h"
+#include "trainer/run/config.h"
+#include "trainer/run/text.h"
+
+typedef struct LoadedModel {
+    char *dir; /* the checkpoint the weights are from */
+    char kind[16], version[64];
+    int64_t step;
+    char payload_sha256[LINE_HASH];
+    RunConfig *cfg; /* of the run that wrote it */
+    Tokenizer *tokenizer;
+    ParamSet *params; /* without gradients */
+    Model *model;
+} LoadedModel;
+
+/* dir: a checkpoint of any kind; a line, of which the release of that name is taken ("v2",
+ * "v2-averaged"; NULL: the newest); or the output directory of another run, of which its end is
+ * taken, or its newest checkpoint while there is none.
+ *
+ * Rank    local (all ranks may read)
+ * Errors  ST_DATA nothing of that kind is there, a tensor is missing or has another shape;
+ *         ST_FORMAT damaged; ST_CONFIG its config is not understood */
+CHECKED Status loaded_model_open(const char *dir, const char *release, LoadedModel **m);
+void loaded_model_close(LoadedModel *m);
+
+/* Longest text in sight of a token: what it was trained on, or the positions it has. */
+int64_t loaded_model_context(const LoadedModel *m);
+
+void loaded_model_json(const LoadedModel *m, Text *out); /* docs/formats.md, "checkpoint" */
+#endif

@@ -1,0 +1,218 @@
+/* plan.c — memory, disk and cost, from sizes alone. */
+#include "trainer/run/plan.h"
+#include "trainer/base/mem.h"
+#include "trainer/base/tree_sum.h"
+#include "trainer/run/leg.h"
+#include "trainer/run/progress.h"
+#include "trainer/run/step.h"
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+void plan_destroy(Plan *p)
+{
+    if (!p) return;
+    model_destroy(p->model);
+    params_destroy(p->params);
+    mem_free(p);
+}
+
+double plan_core_hours(const Plan *p, int64_t steps)
+{
+    return p->time.known ? (double)steps * p->time.step_s * p->n_core / 3600.0 : NAN;
+}
+
+/* ---- memory ---- */
+
+static int64_t data_bytes(const Job *job)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < job->n_version; i++) {
+        const Version *v = &job->version[i];
+        for (int64_t k = 0; k < v->n_set; k++) {
+            n += token_set_bytes(v->train[k]);
+            if (v->held_out) n += token_set_bytes(v->held_out[k]);
+        }
+        for (int64_t k = 0; k < v->n_eval; k++) n += token_set_bytes(v->eval[k]);
+    }
+    return n;
+}
+
+static void plan_memory(Plan *p)
+{
+    const RunConfig *cfg = p->job->cfg;
+    const int64_t n = params_flat_n(p->params), vector = n * (int64_t)sizeof(float);
+    PlanMemory *m = &p->memory;
+    m->weights = vector;
+    m->gradients = tree_sum_bytes(p->job->comm, stepper_groups(cfg), n);
+    m->optimizer = cfg->optim_def->n_slot * vector;
+    m->average = cfg->average_main ? vector : 0;
+    m->activations = model_activation_bytes(&cfg->model, cfg->micro_batch_size,
+                                            cfg->pack.max_seq_length, cfg->gradient_checkpointing);
+    m->data = data_bytes(p->job);
+    m->total = m->weights + m->gradients + m->optimizer + m->average + m->activations + m->data;
+}
+
+/* ---- disk ---- */
+
+/* Checkpoints that lie in a directory already: they make room for the new ones. */
+static Status count_saves(const Job *job, const char *saves, int64_t *n)
+{
+    Status rc = ST_OK;
+    char *dir = job_path(job, saves), **names = NULL;
+    int64_t n_name = 0;
+    *n = 0;
+    CHECK(dir, NOMEM, "path of %s", saves);
+    if (path_is_dir(dir)) TRY(dir_list(dir, &names, &n_name));
+    for (int64_t i = 0; i < n_name; i++) *n += strncmp(names[i], "step-", strlen("step-")) == 0;
+out:
+    dir_list_free(names, n_name);
+    mem_free(dir);
+    return rc;
+}
+
+/* Periodic checkpoints of all legs that share the directory of leg i; 0 if an earlier leg has
+ * counted them. One more than is kept exists while the newest is written. */
+static Status periodic_saves(const Job *job, const int64_t *reached, int64_t i, int64_t *n)
+{
+    Status rc = ST_OK;
+    const RunConfig *cfg = job->version[job->leg[i].version].cfg;
+    const int64_t every = cfg->save_steps, most = cfg->save_total_limit + 1;
+    int64_t n_there;
+    *n = 0;
+    for (int64_t k = 0; k < job->n_leg && every > 0; k++) {
+        const Leg *leg = &job->leg[k];
+        if (strcmp(leg->saves, job->leg[i].saves) != 0) continue;
+        if (k < i) goto out;
+        if (reached[k] < leg->to) *n += (leg->to - 1) / every - reached[k] / every;
+    }
+    TRY(count_saves(job, job->leg[i].saves, &n_there));
+    if (*n > most - n_there) *n = n_there < most ? most - n_there : 0;
+out:
+    if (rc != ST_OK || every == 0) *n = 0;
+    return rc;
+}
+
+static Status plan_disk(const Job *job, const int64_t *reached, PlanDisk *d)
+{
+    Status rc = ST_OK;
+    const RunConfig *cfg = job->cfg;
+    *d = (PlanDisk){0};
+    TRY(state_disk_bytes(cfg, &d->full, &d->weights));
+    for (int64_t i = 0; i < job->n_leg; i++) {
+        const Leg *leg = &job->leg[i];
+        const Version *v = &job->version[leg->version];
+        int64_t n_save;
+        TRY(periodic_saves(job, reached, i, &n_save));
+        d->periodic += n_save * d->full;
+        if (reached[i] == leg->to) continue;
+        d->kept += leg_end_has_optimizer(job, leg) ? d->full : d->weights;
+        if (leg->averages && leg->to == v->steps.end) d->kept += d->weights;
+    }
+    TRY(disk_free_bytes(cfg->output_dir, &d->free));
+out:
+    return rc;
+}
+
+static Status legs_reached(const Job *job, int64_t reached[JOB_MAX_LEG])
+{
+    Status rc = ST_OK;
+    for (int64_t i = 0; i < job->n_leg; i++) TRY(leg_reached(job, &job->leg[i], &reached[i]));
+out:
+    return rc;
+}
+
+Status plan_check_disk(const Job *job)
+{
+    Status rc = ST_OK;
+    int64_t reached[JOB_MAX_LEG];
+    PlanDisk d;
+    char need[16], full[16], free_bytes[16];
+    TRY(legs_reached(job, reached));
+    TRY(plan_disk(job, reached, &d));
+    CHECK(
+        d.free >= d.periodic + d.kept, IO,
+        "%s: %s of disk are free, this run writes %s (a full checkpoint is %s); nothing was begun",
+        job->cfg->output_dir, progress_bytes(d.free, free_bytes),
+        progress_bytes(d.periodic + d.kept, need), progress_bytes(d.full, full));
+out:
+    return rc;
+}
+
+/* ---- cost ---- */
+
+static bool runs_tail_at_once(const RunConfig *cfg)
+{
+    return cfg->average_main || cfg->concurrent_branches;
+}
+
+static void add_cost(Plan *p, bool so_far, const PathSteps *steps, int64_t n)
+{
+    PlanCost *c = &p->cost[p->n_cost++];
+    *c = (PlanCost){.n_version = n, .so_far = so_far, .steps = path_plan_cost(steps, n)};
+    c->path_switching = runs_tail_at_once(p->job->cfg) ? c->steps.eager : c->steps.lazy;
+}
+
+/* A plain run has no rivals; a further branch is one decay more. */
+static Status plan_cost(Plan *p)
+{
+    Status rc = ST_OK;
+    enum { MOST = 8 };
+    const Job *job = p->job;
+    PathSteps *so_far = mem_array(job->n_version, sizeof *so_far), same_size[MOST];
+    PathVersion version[MOST];
+    CHECK(so_far, NOMEM, "cost of %lld versions", LL(job->n_version));
+    if (!job->line || job->branch) goto out;
+    for (int64_t i = 0; i < job->n_version; i++) so_far[i] = job->version[i].steps;
+    for (int64_t i = 0; i < MOST; i++)
+        version[i] = (PathVersion){.n_sample = job_own(job)->steps.n_step,
+                                   .global_batch = 1,
+                                   .decay_fraction = job->cfg->decay_fraction};
+    add_cost(p, true, so_far, job->n_version);
+    TRY(path_plan_line(version, MOST, same_size));
+    for (int64_t n = 2; n <= MOST; n *= 2) add_cost(p, false, same_size, n);
+out:
+    mem_free(so_far);
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+static Status create(const Job *job, Plan **out)
+{
+    Status rc = ST_OK;
+    const RunConfig *cfg = job->cfg;
+    Plan *p = mem_alloc(sizeof *p);
+    CHECK(p, NOMEM, "plan: %zu bytes", sizeof *p);
+    p->job = job;
+    p->tokens_per_step = cfg->global_batch_size * cfg->pack.max_seq_length;
+    p->flops_per_step =
+        (double)p->tokens_per_step * model_flops_per_token(&cfg->model, cfg->pack.max_seq_length);
+    p->n_core = comm_size(job->comm) * omp_get_max_threads();
+    TRY(params_create(&p->params));
+    TRY(model_create(&cfg->model, p->params, &p->model));
+    TRY(legs_reached(job, p->reached));
+    for (int64_t i = 0; i < job->n_leg; i++) p->steps_left += job->leg[i].to - p->reached[i];
+    TRY(plan_cost(p));
+    plan_memory(p);
+    TRY(plan_disk(job, p->reached, &p->disk));
+    *out = p;
+    p = NULL;
+out:
+    plan_destroy(p);
+    return rc;
+}
+
+Status plan_create(const Job *job, bool calibrate, Plan **out)
+{
+    Status rc = ST_OK;
+    Plan *p = NULL;
+    TRY(comm_agree(job->comm, create(job, &p)));
+    p->time.unknown_why = "not measured";
+    if (calibrate) TRY(plan_calibrate(p));
+    *out = p;
+    p = NULL;
+out:
+    plan_destroy(p);
+    return rc;
+}

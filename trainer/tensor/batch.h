@@ -1,0 +1,16 @@
+/* batch.h — what data/ gives and models/ take: one micro-batch of packed rows. */
+#ifndef TRAINER_TENSOR_BATCH_H
+#define TRAINER_TENSOR_BATCH_H
+#include <stdint.h>
+
+/* B rows of T tokens, row-major (B,T). Documents packed into one row see only themselves: doc_start[b,t] is the
+ * first position of row b that token t may attend to (0 <= doc_start <= t), so the keys of t are
+ * doc_start[b,t] .. t. A label is the id to be predicted after the token, or -1 where nothing is to be learned. */
+typedef struct Batch {
+    int64_t B, T;
+    int32_t *tokens;    /* (B,T) ids */
+    int32_t *labels;    /* (B,T) ids or -1 */
+    int32_t *doc_start; /* (B,T) */
+    int64_t n_label;    /* labels that are not -1 */
+} Batch;
+#endif

@@ -1,0 +1,398 @@
+/* op_attention.c — grouped-query attention over key ranges, tiled: no score outlives its tile.
+ *
+ *   s[i,j] = q_i . k_j / sqrt(D) for the keys j that query i sees
+ *   p[i,j] = softmax_j(s),    y_i = sum_j p[i,j] v_j;    query head h reads key head h / (H/Hkv)
+ *
+ * Forward: for a tile of queries, one tile of keys after the other with a running maximum m and
+ * sum l (online softmax: Milakov & Gimelshein 2018, arXiv:1805.02867; tiles: Dao et al. 2022,
+ * arXiv:2205.14135). Only lse = m + log l is kept. Backward: p = exp(s - lse) again, and
+ *   dv_j = sum_i p[i,j] dy_i
+ *   ds[i,j] = p[i,j] (dy_i . v_j - dy_i . y_i)
+ *   dq_i = sum_j ds[i,j] k_j / sqrt(D),    dk_j = sum_i ds[i,j] q_i / sqrt(D)
+ *
+ * Score tiles have keys as rows and queries as columns, so that the softmax runs over all lanes.
+ * Tiles that no query sees are skipped. Threads share out (group, head) in the forward and
+ * (group, key head) in the backward, where one thread adds up dk and dv in a fixed order. */
+#include "trainer/tensor/kernels/kernel.h"
+#include "trainer/tensor/op.h"
+#include <math.h>
+
+enum { TILE_Q = 32, TILE_K = 64 };
+
+typedef struct Attention {
+    const OpCall *call;
+    const Kernels *kernel;
+    KeyRanges keys;
+    int64_t H, Hkv, D, n_query, n_key; /* n_query, n_key: of one group */
+    int64_t width;                     /* D rounded up to whole vectors; what is added is zero */
+    int64_t n_key_pad;                 /* n_key rounded up to kernel rows */
+    real scale;
+} Attention;
+
+/* What a thread works in. */
+typedef struct Work {
+    real *k, *v, *dk, *dv;     /* (n_key_pad, width) of the group and head */
+    real *q, *dy, *acc;        /* (TILE_Q, width); acc: y or dq */
+    real *q_cols, *dy_cols;    /* (D, TILE_Q) */
+    real *s, *dp;              /* (TILE_K, TILE_Q) */
+    real *m, *l, *fix, *delta; /* (TILE_Q) */
+} Work;
+
+static int64_t round_up(int64_t n, int64_t step)
+{
+    return (n + step - 1) / step * step;
+}
+
+static Attention attention_of(const OpCall *k)
+{
+    const AttentionArg *arg = k->arg;
+    Attention a = {.call = k,
+                   .kernel = kernels(),
+                   .keys = arg->keys,
+                   .H = arg->n_head,
+                   .Hkv = arg->n_kv_head,
+                   .D = arg->head_dim};
+    a.n_query = arg->keys.n_query / arg->keys.n_group;
+    a.n_key = arg->keys.n_key / arg->keys.n_group;
+    a.width = round_up(a.D, KERNEL_LANES);
+    a.n_key_pad = round_up(a.n_key, KERNEL_MM_ROWS);
+    a.scale = (real)(1.0 / sqrt((double)a.D));
+    return a;
+}
+
+static int64_t work_size(const Attention *a)
+{
+    return 4 * a->n_key_pad * a->width + 3 * TILE_Q * a->width + 2 * TILE_Q * a->D +
+           2 * TILE_K * TILE_Q + 4 * TILE_Q;
+}
+
+static real *cut(real **from, int64_t n)
+{
+    real *part = *from;
+    *from += n;
+    return part;
+}
+
+static Work work_of_thread(const Attention *a)
+{
+    const int64_t keys = a->n_key_pad * a->width, rows = TILE_Q * a->width, cols = TILE_Q * a->D;
+    real *at = op_thread_scratch(a->call);
+    Work w;
+    w.k = cut(&at, keys), w.v = cut(&at, keys), w.dk = cut(&at, keys), w.dv = cut(&at, keys);
+    w.q = cut(&at, rows), w.dy = cut(&at, rows), w.acc = cut(&at, rows);
+    w.q_cols = cut(&at, cols), w.dy_cols = cut(&at, cols);
+    w.s = cut(&at, TILE_K * TILE_Q), w.dp = cut(&at, TILE_K * TILE_Q);
+    w.m = cut(&at, TILE_Q), w.l = cut(&at, TILE_Q);
+    w.fix = cut(&at, TILE_Q), w.delta = cut(&at, TILE_Q);
+    return w;
+}
+
+static Status attention_check_keys(const KeyRanges *keys)
+{
+    Status rc = ST_OK;
+    const int64_t n_query = keys->n_query / keys->n_group, n_key = keys->n_key / keys->n_group;
+    for (int64_t q = 0; q < keys->n_query; q++) {
+        const int64_t low = q / n_query * n_key, high = low + n_key;
+        int64_t at = low, n_seen = 0;
+        for (int i = 0; i < keys->n_range; i++) {
+            const KeyRange *r = &keys->range[q * keys->n_range + i];
+            if (r->end <= r->first) continue;
+            CHECK(r->first >= at && r->end <= high, SHAPE,
+                  "attention: query %lld sees keys %d..%d, which must lie in order in %lld..%lld",
+                  LL(q), r->first, r->end, LL(at), LL(high));
+            at = r->end;
+            n_seen += r->end - r->first;
+        }
+        CHECK(n_seen > 0, SHAPE, "attention: query %lld sees no key", LL(q));
+    }
+out:
+    return rc;
+}
+
+/* in: q (Nq,H*D), k, v (Nk,Hkv*D); arg: key ranges, heads; out: y (Nq,H*D); saved: lse (H,Nq) */
+static Status attention_shape(OpCall *k)
+{
+    Status rc = ST_OK;
+    const AttentionArg *arg = k->arg;
+    const KeyRanges *keys = &arg->keys;
+    CHECK(arg->head_dim > 0 && arg->n_kv_head > 0 && arg->n_head > 0 &&
+              arg->n_head % arg->n_kv_head == 0,
+          SHAPE, "attention: %lld heads of %lld columns on %lld key heads", LL(arg->n_head),
+          LL(arg->head_dim), LL(arg->n_kv_head));
+    CHECK(keys->n_group > 0 && keys->n_query % keys->n_group == 0 &&
+              keys->n_key % keys->n_group == 0,
+          SHAPE, "attention: %lld queries and %lld keys in %lld groups", LL(keys->n_query),
+          LL(keys->n_key), LL(keys->n_group));
+    for (int i = 0; i < 3; i++) {
+        const Tensor *x = k->in[i];
+        const int64_t N = i == 0 ? keys->n_query : keys->n_key;
+        const int64_t C = (i == 0 ? arg->n_head : arg->n_kv_head) * arg->head_dim;
+        CHECK(x->n_dim == 2 && x->dim[0] == N && x->dim[1] == C, SHAPE,
+              "attention: input %d is %lld x %lld, not %lld x %lld", i, LL(x->dim[0]),
+              LL(x->dim[1]), LL(N), LL(C));
+    }
+    TRY(attention_check_keys(keys));
+    op_out_like(k, k->in[0]);
+    k->n_saved = arg->n_head * keys->n_query;
+    const Attention a = attention_of(k);
+    k->n_scratch_thread = work_size(&a);
+out:
+    return rc;
+}
+
+/* --- tiles --- */
+
+/* dst (n_pad, width) = factor x the D columns of a head in n_row rows of src; zero around them.
+ * The rows lie a model width apart, which no hardware prefetcher follows. */
+static void load_rows(const Attention *a, int64_t n_row, int64_t n_pad, real factor,
+                      const real *src, int64_t ld, real *dst)
+{
+    enum { AHEAD = 8, PER_LINE = 64 / sizeof(real) };
+    for (int64_t r = 0; r < n_row; r++, src += ld, dst += a->width) {
+        if (r + AHEAD < n_row)
+            for (int64_t c = 0; c < a->D; c += PER_LINE) __builtin_prefetch(src + AHEAD * ld + c);
+        for (int64_t c = 0; c < a->D; c++) dst[c] = factor * src[c];
+        for (int64_t c = a->D; c < a->width; c++) dst[c] = 0;
+    }
+    memset(dst, 0, (size_t)((n_pad - n_row) * a->width) * sizeof *dst);
+}
+
+/* dst = src (n_row, D of width), or dst += src */
+static void store_rows(const Attention *a, int64_t n_row, const real *src, bool add, real *dst,
+                       int64_t ld)
+{
+    for (int64_t r = 0; r < n_row; r++, src += a->width, dst += ld)
+        for (int64_t c = 0; c < a->D; c++) dst[c] = add ? dst[c] + src[c] : src[c];
+}
+
+/* Key positions of a tile are within the group; range holds rows of k. */
+typedef struct QueryTile {
+    int64_t first, n;           /* rows of q and y */
+    int64_t key_first, key_end; /* outside of it no query of the tile sees a key */
+    int64_t key_base;           /* row of the group's key 0 */
+    const KeyRange *range;      /* of the first query */
+} QueryTile;
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static QueryTile query_tile(const Attention *a, int64_t group, int64_t at)
+{
+    QueryTile t = {.first = group * a->n_query + at,
+                   .n = least(TILE_Q, a->n_query - at),
+                   .key_first = a->n_key,
+                   .key_base = group * a->n_key};
+    t.range = a->keys.range + t.first * a->keys.n_range;
+    for (int64_t i = 0; i < t.n * a->keys.n_range; i++) {
+        if (t.range[i].end <= t.range[i].first) continue;
+        t.key_first = least(t.key_first, t.range[i].first - t.key_base);
+        t.key_end = most(t.key_end, t.range[i].end - t.key_base);
+    }
+    return t;
+}
+
+/* The keys of a tile that some query sees, in whole kernel rows; none: n = 0. */
+typedef struct KeyTile {
+    int64_t first, n; /* within the group */
+    bool whole;       /* every query sees all of them */
+} KeyTile;
+
+static KeyTile key_tile(const Attention *a, const QueryTile *q, int64_t at)
+{
+    KeyTile t = {.first = at + TILE_K};
+    int64_t end = at;
+    const int64_t limit = least(at + TILE_K, a->n_key), n_range = a->keys.n_range;
+    for (int64_t i = 0; i < q->n * n_range; i++) {
+        const int64_t from = most(q->range[i].first - q->key_base, at);
+        const int64_t to = least(q->range[i].end - q->key_base, limit);
+        if (to <= from) continue;
+        t.first = least(t.first, from);
+        end = most(end, to);
+    }
+    if (end <= t.first) return t;
+    t.first -= t.first % KERNEL_MM_ROWS;
+    t.n = round_up(end - t.first, KERNEL_MM_ROWS);
+    t.whole = true;
+    for (int64_t i = 0; i < q->n && t.whole; i++) {
+        bool sees_all = false;
+        for (const KeyRange *r = q->range + i * n_range, *last = r + n_range; r < last; r++)
+            sees_all |= r->first - q->key_base <= t.first && r->end - q->key_base >= t.first + t.n;
+        t.whole = sees_all;
+    }
+    return t;
+}
+
+/* s = -inf where a query does not see a key */
+static void mask_scores(const Attention *a, const QueryTile *q, const KeyTile *t, real *s)
+{
+    const int64_t base = q->key_base + t->first;
+    for (int64_t i = 0; i < q->n; i++) {
+        int64_t at = 0;
+        for (int j = 0; j < a->keys.n_range; j++) {
+            const KeyRange *r = &q->range[i * a->keys.n_range + j];
+            if (r->end <= r->first) continue;
+            for (; at < least(r->first - base, t->n); at++) s[at * TILE_Q + i] = -(real)INFINITY;
+            at = most(at, r->end - base);
+        }
+        for (; at < t->n; at++) s[at * TILE_Q + i] = -(real)INFINITY;
+    }
+}
+
+/* w->s (keys, TILE_Q): the scores of a tile of keys */
+static void score_tile(const Attention *a, const QueryTile *q, const KeyTile *t, const Work *w)
+{
+    a->kernel->mm(t->n, TILE_Q, a->D, w->k + t->first * a->width, a->width, 1, w->q_cols, TILE_Q,
+                  false, w->s, TILE_Q);
+    if (!t->whole) mask_scores(a, q, t, w->s);
+}
+
+/* --- forward --- */
+
+static void forward_queries(const Attention *a, const QueryTile *q, int64_t head, const Work *w)
+{
+    const OpCall *k = a->call;
+    const int64_t C = a->H * a->D, width = a->width;
+    load_rows(a, q->n, TILE_Q, a->scale, k->in[0]->val + q->first * C + head * a->D, C, w->q);
+    a->kernel->transpose(TILE_Q, a->D, w->q, width, w->q_cols, TILE_Q);
+    memset(w->acc, 0, (size_t)(TILE_Q * width) * sizeof(real));
+    for (int64_t i = 0; i < TILE_Q; i++) {
+        w->m[i] = -(real)INFINITY;
+        w->l[i] = 0;
+    }
+    for (int64_t at = q->key_first / TILE_K * TILE_K; at < q->key_end; at += TILE_K) {
+        const KeyTile t = key_tile(a, q, at);
+        if (t.n == 0) continue;
+        score_tile(a, q, &t, w);
+        a->kernel->softmax_cols(t.n, TILE_Q, w->s, w->m, w->l, w->fix);
+        for (int64_t i = 0; i < q->n; i++)
+            if (w->fix[i] != 1) a->kernel->scale(width, w->fix[i], w->acc + i * width);
+        a->kernel->mm(round_up(q->n, KERNEL_MM_ROWS), width, t.n, w->s, 1, TILE_Q,
+                      w->v + t.first * width, width, true, w->acc, width);
+    }
+    for (int64_t i = 0; i < q->n; i++) {
+        a->kernel->scale(width, 1 / w->l[i], w->acc + i * width);
+        k->saved[head * a->keys.n_query + q->first + i] = w->m[i] + (real)log((double)w->l[i]);
+    }
+    store_rows(a, q->n, w->acc, false, k->out->val + q->first * C + head * a->D, C);
+}
+
+static void load_keys(const Attention *a, int64_t group, int64_t kv_head, const Work *w)
+{
+    const int64_t C = a->Hkv * a->D, at = group * a->n_key * C + kv_head * a->D;
+    load_rows(a, a->n_key, a->n_key_pad, 1, a->call->in[1]->val + at, C, w->k);
+    load_rows(a, a->n_key, a->n_key_pad, 1, a->call->in[2]->val + at, C, w->v);
+}
+
+static void attention_fwd(OpCall *k)
+{
+    const Attention a = attention_of(k);
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t item = 0; item < a.keys.n_group * a.H; item++) {
+        const int64_t group = item / a.H, head = item % a.H;
+        const Work w = work_of_thread(&a);
+        load_keys(&a, group, head / (a.H / a.Hkv), &w);
+        for (int64_t at = 0; at < a.n_query; at += TILE_Q) {
+            const QueryTile q = query_tile(&a, group, at);
+            forward_queries(&a, &q, head, &w);
+        }
+    }
+}
+
+/* --- backward --- */
+
+static void backward_queries(const Attention *a, const QueryTile *q, int64_t head, const Work *w)
+{
+    const OpCall *k = a->call;
+    const Kernels *kernel = a->kernel;
+    const int64_t C = a->H * a->D, width = a->width, at_q = q->first * C + head * a->D;
+    const bool want_dq = k->in[0]->grad, want_dk = k->in[1]->grad, want_dv = k->in[2]->grad;
+    real *dp = want_dq || want_dk ? w->dp : NULL;
+    real *lse = w->m, *delta = w->delta;
+    load_rows(a, q->n, TILE_Q, a->scale, k->in[0]->val + at_q, C, w->q);
+    kernel->transpose(TILE_Q, a->D, w->q, width, w->q_cols, TILE_Q);
+    load_rows(a, q->n, TILE_Q, 1, k->out->grad + at_q, C, w->dy);
+    kernel->transpose(TILE_Q, a->D, w->dy, width, w->dy_cols, TILE_Q);
+    memset(w->acc, 0, (size_t)(TILE_Q * width) * sizeof(real));
+    for (int64_t i = 0; i < TILE_Q; i++) { /* columns without a query have p = 1, and dy = q = 0 */
+        const int64_t at = at_q + i * C;
+        const bool there = i < q->n;
+        lse[i] = there ? k->saved[head * a->keys.n_query + q->first + i] : 0;
+        delta[i] = there ? (real)kernel->dot(a->D, k->out->grad + at, k->out->val + at) : 0;
+    }
+    for (int64_t at = q->key_first / TILE_K * TILE_K; at < q->key_end; at += TILE_K) {
+        const KeyTile t = key_tile(a, q, at);
+        if (t.n == 0) continue;
+        const int64_t keys = t.first * width;
+        score_tile(a, q, &t, w);
+        if (dp)
+            kernel->mm(t.n, TILE_Q, a->D, w->v + keys, width, 1, w->dy_cols, TILE_Q, false, dp,
+                       TILE_Q);
+        kernel->softmax_cols_bwd(t.n, TILE_Q, w->s, dp, lse, delta);
+        if (want_dv)
+            kernel->mm(t.n, width, TILE_Q, w->s, TILE_Q, 1, w->dy, width, true, w->dv + keys,
+                       width);
+        if (want_dk)
+            kernel->mm(t.n, width, TILE_Q, dp, TILE_Q, 1, w->q, width, true, w->dk + keys, width);
+        if (want_dq)
+            kernel->mm(TILE_Q, width, t.n, dp, 1, TILE_Q, w->k + keys, width, true, w->acc, width);
+    }
+    if (!want_dq) return;
+    kernel->scale(q->n * width, a->scale, w->acc);
+    store_rows(a, q->n, w->acc, !k->in[0]->grad_blank, k->in[0]->grad + at_q, C);
+}
+
+static void backward_key_head(const Attention *a, int64_t group, int64_t kv_head, const Work *w)
+{
+    const int64_t share = a->H / a->Hkv, C = a->Hkv * a->D;
+    const int64_t at_k = group * a->n_key * C + kv_head * a->D;
+    const size_t bytes = (size_t)(a->n_key_pad * a->width) * sizeof(real);
+    Tensor *k = a->call->in[1], *v = a->call->in[2];
+    load_keys(a, group, kv_head, w);
+    memset(w->dk, 0, bytes);
+    memset(w->dv, 0, bytes);
+    for (int64_t head = kv_head * share; head < (kv_head + 1) * share; head++)
+        for (int64_t at = 0; at < a->n_query; at += TILE_Q) {
+            const QueryTile q = query_tile(a, group, at);
+            backward_queries(a, &q, head, w);
+        }
+    if (k->grad) store_rows(a, a->n_key, w->dk, !k->grad_blank, k->grad + at_k, C);
+    if (v->grad) store_rows(a, a->n_key, w->dv, !v->grad_blank, v->grad + at_k, C);
+}
+
+static void attention_bwd(OpCall *k)
+{
+    const Attention a = attention_of(k);
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t item = 0; item < a.keys.n_group * a.Hkv; item++) {
+        const Work w = work_of_thread(&a);
+        backward_key_head(&a, item / a.Hkv, item % a.Hkv, &w);
+    }
+}
+
+// clang-format off
+#define KEYS(n_query_, n_key_, n_group_, n_range_, ...) \
+    { n_query_, n_key_, n_group_, n_range_, (const KeyRange[]){ __VA_ARGS__ } }
+static const OpCase attention_cases[] = {
+    { "causal", 3, { { 2, { 4, 3 } }, { 2, { 4, 3 } }, { 2, { 4, 3 } } },
+      &(const AttentionArg){ KEYS(4, 4, 1, 1, { 0, 1 }, { 0, 2 }, { 0, 3 }, { 0, 4 }), 1, 1, 3 }, -1.5, 1.5 },
+    { "packed_rows", 3, { { 2, { 6, 4 } }, { 2, { 6, 4 } }, { 2, { 6, 4 } } },
+      &(const AttentionArg){ KEYS(6, 6, 2, 1, { 0, 1 }, { 1, 2 }, { 1, 3 }, { 3, 4 }, { 3, 5 }, { 5, 6 }), 2, 2, 2 }, -1.5, 1.5 },
+    { "grouped_queries", 3, { { 2, { 3, 20 } }, { 2, { 3, 10 } }, { 2, { 3, 10 } } },
+      &(const AttentionArg){ KEYS(3, 3, 1, 1, { 0, 1 }, { 0, 2 }, { 0, 3 }), 4, 2, 5 }, -1.5, 1.5 },
+    { "sink_and_window", 3, { { 2, { 2, 2 } }, { 2, { 7, 2 } }, { 2, { 7, 2 } } },
+      &(const AttentionArg){ KEYS(2, 7, 1, 3, { 0, 2 }, { 3, 3 }, { 4, 6 }, { 0, 1 }, { 2, 3 }, { 5, 7 }), 1, 1, 2 }, -1.5, 1.5 },
+};
+// clang-format on
+const OpDef op_attention = {.name = "attention",
+                            .shape = attention_shape,
+                            .fwd = attention_fwd,
+                            .bwd = attention_bwd,
+                            .cases = attention_cases,
+                            .n_case = N_OF(attention_cases)};

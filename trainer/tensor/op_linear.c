@@ -1,0 +1,76 @@
+/* op_linear.c — y = x w^T + bias.
+ *
+ *   y[n,o] = sum_i x[n,i] w[o,i] + bias[o]
+ * Backward:
+ *   dx = dy w,    dw = dy^T x,    dbias[o] = sum_n dy[n,o]
+ */
+#include "trainer/tensor/op.h"
+
+/* in: x (N,I), w (O,I) [, bias (O)]; out: y (N,O); w may be frozen in any dtype */
+static Status linear_shape(OpCall *k)
+{
+    Status rc = ST_OK;
+    const Tensor *x = k->in[0], *w = k->in[1], *bias = k->n_in == 3 ? k->in[2] : NULL;
+    CHECK(x->n_dim == 2 && w->n_dim == 2, SHAPE, "linear: x has %d dims, w %d", x->n_dim, w->n_dim);
+    CHECK(x->dim[1] == w->dim[1], SHAPE, "linear: x has %lld columns, w has %lld", LL(x->dim[1]),
+          LL(w->dim[1]));
+    CHECK(!bias || (bias->n_dim == 1 && bias->dim[0] == w->dim[0]), SHAPE,
+          "linear: the bias has %lld elements, w has %lld rows", LL(bias->n), LL(w->dim[0]));
+    op_out(k, 2, (int64_t[]){x->dim[0], w->dim[0]});
+    if (bias) k->n_scratch = row_chunks(x->dim[0]) * w->dim[0];
+out:
+    return rc;
+}
+
+static void linear_fwd(OpCall *k)
+{
+    const Tensor *x = k->in[0], *w = k->in[1];
+    const int64_t N = x->dim[0], I = x->dim[1], O = w->dim[0];
+    real *y = k->out->val;
+    if (k->n_in == 3) {
+#pragma omp parallel for schedule(static)
+        for (int64_t n = 0; n < N; n++) memcpy(y + n * O, k->in[2]->val, (size_t)O * sizeof(real));
+    }
+    gemm(N, O, I, tensor_mat(x, false), tensor_mat(w, true), k->n_in == 3 ? 1 : 0, y, O);
+}
+
+static void linear_bias_bwd(OpCall *k)
+{
+    const int64_t N = k->out->dim[0], O = k->out->dim[1];
+    real *part = k->scratch; /* (chunks,O) */
+#pragma omp parallel for schedule(static)
+    for (int64_t c = 0; c < row_chunks(N); c++) {
+        const int64_t end = (c + 1) * ROW_CHUNK < N ? (c + 1) * ROW_CHUNK : N;
+        memset(part + c * O, 0, (size_t)O * sizeof(real));
+        for (int64_t n = c * ROW_CHUNK; n < end; n++) {
+            const real *dy = k->out->grad + n * O;
+            for (int64_t o = 0; o < O; o++) part[c * O + o] += dy[o];
+        }
+    }
+    op_add_parts(grad_rows(k->in[2], 0, 1), part, row_chunks(N), O);
+}
+
+static void linear_bwd(OpCall *k)
+{
+    Tensor *x = k->in[0], *w = k->in[1];
+    const int64_t N = x->dim[0], I = x->dim[1], O = w->dim[0];
+    if (x->grad)
+        gemm(N, I, O, grad_mat(k->out, false), tensor_mat(w, false), grad_beta(x), x->grad, I);
+    if (w->grad)
+        gemm(O, I, N, grad_mat(k->out, true), tensor_mat(x, false), grad_beta(w), w->grad, I);
+    if (k->n_in == 3 && k->in[2]->grad) linear_bias_bwd(k);
+}
+
+// clang-format off
+static const OpCase linear_cases[] = {
+    { "small",  2, { { 2, { 3, 5 } }, { 2, { 4, 5 } } }, NULL, -2.0, 2.0 },
+    { "biased", 3, { { 2, { 3, 5 } }, { 2, { 4, 5 } }, { 1, { 4 } } }, NULL, -2.0, 2.0 },
+    { "chunks", 3, { { 2, { ROW_CHUNK + 3, 2 } }, { 2, { 3, 2 } }, { 1, { 3 } } }, NULL, -1.0, 1.0 },
+};
+// clang-format on
+const OpDef op_linear = {.name = "linear",
+                         .shape = linear_shape,
+                         .fwd = linear_fwd,
+                         .bwd = linear_bwd,
+                         .cases = linear_cases,
+                         .n_case = N_OF(linear_cases)};

@@ -1,0 +1,24 @@
+/* op_list.h — every op, one line each; op_<name>.c has its formula.
+ *
+ *   embedding  table (V,C); ids (N)                          -> y (N,C)
+ *   linear     x (N,I), w (O,I) [, bias (O)]                 -> y (N,O) = x w^T + bias
+ *   rmsnorm    x (N,C), w (C)                                -> y (N,C)
+ *   rope       x (N,H*D); positions (N)                      -> y (N,H*D)
+ *   attention  q (Nq,H*D), k (Nk,Hkv*D), v (Nk,Hkv*D); keys  -> y (Nq,H*D)
+ *   swiglu     gate (N,I), up (N,I)                          -> y (N,I) = silu(gate) up
+ *   add        a, b of one shape                             -> y = a + b
+ *   ce_head    x (N,C), w (V,C); labels (N)                  -> y (N) nats per row, 0 without a label */
+#ifndef TRAINER_TENSOR_OP_LIST_H
+#define TRAINER_TENSOR_OP_LIST_H
+// clang-format off
+#define OP_LIST(X) \
+    X(embedding)   \
+    X(linear)      \
+    X(rmsnorm)     \
+    X(rope)        \
+    X(attention)   \
+    X(swiglu)      \
+    X(add)         \
+    X(ce_head)
+// clang-format on
+#endif

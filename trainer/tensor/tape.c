@@ -1,0 +1,394 @@
+/* tape.c — a list of records in an arena; gradients in a second arena, recycled by size.
+ *
+ * Backward walks the records from the last to the first. A gradient is taken from the pool, blank,
+ * when the first consumer of its tensor comes up, and given back as soon as the producer's backward
+ * is done. */
+#include "trainer/tensor/tape.h"
+#include "trainer/base/mem.h"
+#include "trainer/tensor/arena.h"
+#include <omp.h>
+
+typedef struct Block {
+    TapeBlockFn fn;
+    const void *ctx;
+} Block;
+
+typedef struct Record {
+    struct Record *before;
+    const OpDef *op; /* NULL: a block to be computed again */
+    OpCall call;     /* of a block: in[0] and out only */
+    Block block;
+} Record;
+
+typedef struct FreeGrad {
+    struct FreeGrad *next;
+    int64_t n;
+} FreeGrad;
+
+struct Tape {
+    Arena values, grads;
+    FreeGrad *free_grad; /* lies in the freed memory itself */
+    Record *last;
+    int64_t n_op;
+    bool recording, checkpointing, no_grad;
+};
+
+Status tape_create(Tape **t)
+{
+    Status rc = ST_OK;
+    *t = mem_alloc(sizeof **t);
+    CHECK(*t, NOMEM, "tape: %zu bytes", sizeof **t);
+    (*t)->recording = true;
+out:
+    return rc;
+}
+
+void tape_destroy(Tape *t)
+{
+    if (!t) return;
+    arena_fini(&t->values);
+    arena_fini(&t->grads);
+    mem_free(t);
+}
+
+void tape_reset(Tape *t)
+{
+    arena_reset(&t->values);
+    arena_reset(&t->grads);
+    t->free_grad = NULL;
+    t->last = NULL;
+    t->n_op = 0;
+    t->recording = true;
+    t->no_grad = false;
+}
+
+size_t tape_bytes(const Tape *t)
+{
+    return arena_bytes(&t->values) + arena_bytes(&t->grads);
+}
+
+int64_t tape_n_op(const Tape *t)
+{
+    return t->n_op;
+}
+
+void tape_checkpointing(Tape *t, bool on)
+{
+    t->checkpointing = on;
+}
+
+void tape_no_grad(Tape *t, bool on)
+{
+    t->no_grad = on;
+}
+
+void *tape_alloc(Tape *t, int64_t n, size_t elem_bytes)
+{
+    return arena_alloc(&t->values, n, elem_bytes);
+}
+
+#define TAKE(p, t, n, size, what)                                                                  \
+    CHECK(((p) = arena_alloc(&(t)->values, (n), (size))), NOMEM,                                   \
+          "%s: %lld x %zu bytes beside the %zu in use", what, LL(n), (size_t)(size),               \
+          tape_bytes(t))
+
+/* --- leaves --- */
+
+static Status tape_leaf(Tape *t, const char *what, const Tensor *like, Tensor **leaf)
+{
+    Status rc = ST_OK;
+    TAKE(*leaf, t, 1, sizeof **leaf, what);
+    **leaf = *like;
+    (*leaf)->n = 1;
+    for (int i = 0; i < like->n_dim; i++) (*leaf)->n *= like->dim[i];
+    if (like->dtype == DT_REAL) (*leaf)->val = (real *)(uintptr_t)like->raw;
+out:
+    return rc;
+}
+
+Status tape_param(Tape *t, const Param *p, Tensor **w)
+{
+    Tensor like = {
+        .n_dim = p->n_dim, .dtype = DT_REAL, .raw = p->val, .grad = t->no_grad ? NULL : p->grad};
+    like.needs_grad = like.grad;
+    memcpy(like.dim, p->dim, sizeof like.dim);
+    return tape_leaf(t, p->name, &like, w);
+}
+
+Status tape_const(Tape *t, Dtype dtype, const void *raw, int n_dim, const int64_t *dim, Tensor **w)
+{
+    Tensor like = {.n_dim = n_dim, .dtype = dtype, .raw = raw};
+    memcpy(like.dim, dim, (size_t)n_dim * sizeof *dim);
+    return tape_leaf(t, "constant", &like, w);
+}
+
+/* --- forward --- */
+
+static Status tape_take_scratch(Tape *t, OpCall *k, const char *name)
+{
+    Status rc = ST_OK;
+    const int64_t n = k->n_scratch + omp_get_max_threads() * k->n_scratch_thread;
+    TAKE(k->scratch, t, n, sizeof(real), name);
+out:
+    return rc;
+}
+
+static int64_t tape_round(int64_t n)
+{
+    return (n + 15) / 16 * 16; /* so that what stands behind it begins on a cache line */
+}
+
+static Status tape_record(Tape *t, const Record *like, Record **made)
+{
+    Status rc = ST_OK;
+    TAKE(*made, t, 1, sizeof **made, "tape");
+    **made = *like;
+    (*made)->before = t->last;
+    t->last = *made;
+    t->n_op++;
+out:
+    return rc;
+}
+
+Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
+                 size_t arg_bytes, Tensor **y)
+{
+    Status rc = ST_OK;
+    Tensor *out = NULL;
+    void *own_arg = NULL;
+    bool needs_grad = false;
+    ASSERT(n_in <= OP_MAX_IN);
+    TAKE(out, t, 1, sizeof *out, op->name);
+    *out = (Tensor){0};
+    Record rec = {.op = op, .call = {.n_in = n_in, .arg = arg, .out = out}};
+    OpCall *k = &rec.call;
+    for (int i = 0; i < n_in; i++) {
+        k->in[i] = in[i];
+        needs_grad |= in[i]->needs_grad;
+    }
+    TRY(op->shape(k));
+    k->n_scratch = tape_round(k->n_scratch);
+    k->n_scratch_thread = tape_round(k->n_scratch_thread);
+    out->needs_grad = needs_grad;
+    TAKE(out->val, t, out->n, sizeof(real), op->name);
+    out->raw = out->val;
+
+    const bool keep = needs_grad && t->recording;
+    ArenaMark mark = arena_mark(&t->values);
+    if (keep && arg) {
+        TAKE(own_arg, t, 1, arg_bytes, op->name);
+        memcpy(own_arg, arg, arg_bytes);
+        k->arg = own_arg;
+    }
+    TAKE(k->saved, t, k->n_saved, sizeof(real), op->name);
+    if (keep) {
+        Record *made;
+        TRY(tape_record(t, &rec, &made));
+        k = &made->call;
+        mark = arena_mark(&t->values);
+    }
+    if (!keep || !op->bwd_gives_out) {
+        TRY(tape_take_scratch(t, k, op->name));
+        op->fwd(k);
+    }
+    arena_release(&t->values, mark);
+    *y = out;
+out:
+    return rc;
+}
+
+/* Drops everything since the mark but y, which moves down to it. It moves towards lower addresses
+ * of the same memory, or into other memory, so nothing is overwritten before it is read. */
+static Status tape_keep_only(Tape *t, ArenaMark mark, Tensor **y)
+{
+    Status rc = ST_OK;
+    Tensor kept = **y;
+    const real *from = kept.val;
+    arena_release(&t->values, mark);
+    TAKE(kept.val, t, kept.n, sizeof(real), "block");
+    memmove(kept.val, from, (size_t)kept.n * sizeof(real));
+    kept.raw = kept.val;
+    TAKE(*y, t, 1, sizeof kept, "block");
+    **y = kept;
+out:
+    return rc;
+}
+
+Status tape_block(Tape *t, TapeBlockFn fn, const void *ctx, size_t ctx_bytes, Tensor *x, Tensor **y)
+{
+    Status rc = ST_OK;
+    Record *const last = t->last, *made;
+    void *own_ctx = NULL;
+    const bool recording = t->recording;
+    const ArenaMark mark = arena_mark(&t->values);
+    t->recording = recording && !t->checkpointing;
+    TRY(fn(t, ctx, x, y));
+    t->recording = recording;
+    if (t->last != last || *y == x) goto out; /* recorded op by op, or nothing done */
+    TRY(tape_keep_only(t, mark, y));
+    if (!(*y)->needs_grad || !recording) goto out;
+    TAKE(own_ctx, t, 1, ctx_bytes, "block");
+    memcpy(own_ctx, ctx, ctx_bytes);
+    Record rec = {.call = {.in = {x}, .n_in = 1, .out = *y}, .block = {fn, own_ctx}};
+    TRY(tape_record(t, &rec, &made));
+out:
+    t->recording = recording;
+    return rc;
+}
+
+/* --- backward --- */
+
+static Status tape_want_grad(Tape *t, Tensor *x)
+{
+    Status rc = ST_OK;
+    if (x->grad || !x->needs_grad) goto out;
+    for (FreeGrad **f = &t->free_grad; *f; f = &(*f)->next) {
+        if ((*f)->n != x->n) continue;
+        x->grad = (real *)*f;
+        *f = (*f)->next;
+        break;
+    }
+    if (!x->grad) {
+        const size_t least = sizeof(FreeGrad) / sizeof(real);
+        x->grad =
+            arena_alloc(&t->grads, x->n > (int64_t)least ? x->n : (int64_t)least, sizeof(real));
+        CHECK(x->grad, NOMEM, "gradient of %lld reals beside the %zu bytes in use", LL(x->n),
+              tape_bytes(t));
+    }
+    x->grad_blank = true;
+out:
+    return rc;
+}
+
+static void tape_free_grad(Tape *t, Tensor *x)
+{
+    FreeGrad *f = (FreeGrad *)x->grad;
+    *f = (FreeGrad){t->free_grad, x->n};
+    t->free_grad = f;
+    x->grad = NULL;
+}
+
+static bool tape_is_twice(const OpCall *k, int i)
+{
+    for (int j = 0; j < i; j++)
+        if (k->in[j] == k->in[i]) return true;
+    return false;
+}
+
+static Status tape_op_backward(Tape *t, Record *r)
+{
+    Status rc = ST_OK;
+    OpCall *k = &r->call;
+    const ArenaMark mark = arena_mark(&t->values);
+    for (int i = 0; i < k->n_in; i++) {
+        TRY(tape_want_grad(t, k->in[i]));
+        if (tape_is_twice(k, i) && k->in[i]->grad_blank) {
+            memset(k->in[i]->grad, 0, (size_t)k->in[i]->n * sizeof(real));
+            k->in[i]->grad_blank = false;
+        }
+    }
+    TRY(tape_take_scratch(t, k, r->op->name));
+    r->op->bwd(k);
+    for (int i = 0; i < k->n_in; i++) k->in[i]->grad_blank = false;
+    tape_free_grad(t, k->out);
+    arena_release(&t->values, mark);
+out:
+    return rc;
+}
+
+static Status tape_run_backward(Tape *t);
+
+/* The records of the block stand on a list of their own while it is computed again and run
+ * backward. */
+static Status tape_block_backward(Tape *t, Record *r)
+{
+    Status rc = ST_OK;
+    Record *const last = t->last;
+    Tensor *y = NULL;
+    const ArenaMark mark = arena_mark(&t->values);
+    t->last = NULL;
+    TRY(r->block.fn(t, r->block.ctx, r->call.in[0], &y));
+    y->grad = r->call.out->grad;
+    r->call.out->grad = NULL;
+    TRY(tape_run_backward(t));
+    t->last = last;
+    arena_release(&t->values, mark);
+out:
+    return rc;
+}
+
+static Status tape_run_backward(Tape *t)
+{
+    Status rc = ST_OK;
+    while (t->last) {
+        Record *r = t->last;
+        t->last = r->before;
+        t->n_op--;
+        if (!r->call.out->grad) continue; /* the loss does not depend on it */
+        if (r->op)
+            TRY(tape_op_backward(t, r));
+        else
+            TRY(tape_block_backward(t, r));
+    }
+out:
+    return rc;
+}
+
+Status tape_backward(Tape *t, Tensor *y)
+{
+    Status rc = ST_OK;
+    if (!y->needs_grad) goto out;
+    TRY(tape_want_grad(t, y));
+    for (int64_t i = 0; i < y->n; i++) y->grad[i] = 1;
+    y->grad_blank = false;
+    TRY(tape_run_backward(t));
+out:
+    return rc;
+}
+
+/* --- typed forms --- */
+
+Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, Tensor **y)
+{
+    const EmbeddingArg arg = {n, ids};
+    return tape_call(t, &op_embedding, 1, &table, &arg, sizeof arg, y);
+}
+
+Status tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *bias, Tensor **y)
+{
+    return tape_call(t, &op_linear, bias ? 3 : 2, (Tensor *[]){x, w, bias}, NULL, 0, y);
+}
+
+Status tape_rmsnorm(Tape *t, Tensor *x, Tensor *w, double eps, Tensor **y)
+{
+    const RmsnormArg arg = {eps};
+    return tape_call(t, &op_rmsnorm, 2, (Tensor *[]){x, w}, &arg, sizeof arg, y);
+}
+
+Status tape_rope(Tape *t, Tensor *x, const RopeTable *table, const int32_t *pos, int64_t n_head,
+                 Tensor **y)
+{
+    const RopeArg arg = {*table, n_head, pos};
+    return tape_call(t, &op_rope, 1, &x, &arg, sizeof arg, y);
+}
+
+Status tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, const AttentionArg *arg, Tensor **y)
+{
+    return tape_call(t, &op_attention, 3, (Tensor *[]){q, k, v}, arg, sizeof *arg, y);
+}
+
+Status tape_swiglu(Tape *t, Tensor *gate, Tensor *up, Tensor **y)
+{
+    return tape_call(t, &op_swiglu, 2, (Tensor *[]){gate, up}, NULL, 0, y);
+}
+
+Status tape_add(Tape *t, Tensor *a, Tensor *b, Tensor **y)
+{
+    return tape_call(t, &op_add, 2, (Tensor *[]){a, b}, NULL, 0, y);
+}
+
+Status tape_ce_head(Tape *t, Tensor *x, Tensor *w, const int32_t *labels, Tensor **nats)
+{
+    const CeHeadArg arg = {labels};
+    return tape_call(t, &op_ce_head, 2, (Tensor *[]){x, w}, &arg, sizeof arg, nats);
+}

@@ -1,0 +1,64 @@
+/* tape.h — autograd-lite: records the ops of one piece, runs them backward, and owns what they
+ * make.
+ *
+ * An op whose inputs need no gradient is run and forgotten. Gradients of intermediates live from
+ * the first op that adds to them to the end of their producer's backward, then their memory serves
+ * the next. */
+#ifndef TRAINER_TENSOR_TAPE_H
+#define TRAINER_TENSOR_TAPE_H
+#include "trainer/tensor/op.h"
+
+typedef struct Tape Tape;
+
+CHECKED Status tape_create(Tape **t);
+void tape_destroy(Tape *t);
+void tape_reset(Tape *t);         /* drops every tensor, keeps the memory for the next piece */
+size_t tape_bytes(const Tape *t); /* memory held */
+int64_t tape_n_op(const Tape *t); /* recorded, waiting for their backward */
+void tape_checkpointing(Tape *t, bool on); /* what tape_block does; off at first */
+void tape_no_grad(Tape *t,
+                  bool on); /* leaves made while on need no gradient; a reset switches it off */
+
+/* Leaves. A parameter needs a gradient when its grad is bound. Owns: borrow the numbers until
+ * tape_reset. */
+CHECKED Status tape_param(Tape *t, const Param *p, Tensor **w);
+CHECKED Status tape_const(Tape *t, Dtype dtype, const void *raw, int n_dim, const int64_t *dim,
+                          Tensor **w);
+
+/* Memory of the piece, for side data such as key ranges; valid until tape_reset (inside tape_block:
+ * until the block's end, so make it outside). NULL when there is none. */
+void *tape_alloc(Tape *t, int64_t n, size_t elem_bytes);
+
+/* y = f(x), a part of the network that a block of memory can be saved on: with checkpointing on,
+ * its inner tensors are dropped after the forward and computed again, same bits, in the backward.
+ * Without any gradient to come they are always dropped. Parameters are leaves inside fn; x and y
+ * are its only other ties. Owns  copies ctx (ctx_bytes); what it points to must live until the
+ * backward */
+typedef Status (*TapeBlockFn)(Tape *t, const void *ctx, Tensor *x, Tensor **y);
+CHECKED Status tape_block(Tape *t, TapeBlockFn fn, const void *ctx, size_t ctx_bytes, Tensor *x,
+                          Tensor **y);
+
+/* Any op by its definition; the typed forms below are what models use. arg is copied, its pointers
+ * are not. */
+CHECKED Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
+                         size_t arg_bytes, Tensor **y);
+
+CHECKED Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, Tensor **y);
+CHECKED Status tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *bias,
+                           Tensor **y); /* bias may be NULL */
+CHECKED Status tape_rmsnorm(Tape *t, Tensor *x, Tensor *w, double eps, Tensor **y);
+CHECKED Status tape_rope(Tape *t, Tensor *x, const RopeTable *table, const int32_t *pos,
+                         int64_t n_head, Tensor **y);
+CHECKED Status tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, const AttentionArg *arg,
+                              Tensor **y);
+CHECKED Status tape_swiglu(Tape *t, Tensor *gate, Tensor *up, Tensor **y);
+CHECKED Status tape_add(Tape *t, Tensor *a, Tensor *b, Tensor **y);
+CHECKED Status tape_ce_head(Tape *t, Tensor *x, Tensor *w, const int32_t *labels, Tensor **nats);
+
+/* Backward from y with dy = 1 everywhere; adds to the gradients of the parameters. The records are
+ * used up: one backward per forward. */
+CHECKED Status tape_backward(Tape *t, Tensor *y);
+
+/* Fills cos and sin, (n_pos, head_dim / 2) each, of the angles pos * theta^(-2i / head_dim). */
+void rope_fill(double theta, int64_t n_pos, int64_t head_dim, real *cos_out, real *sin_out);
+#endif

@@ -1,0 +1,215 @@
+/* verb_eval.c — trainer eval DIR: loss on data, answers to questions. */
+#include "trainer/base/mem.h"
+#include "trainer/io/files.h"
+#include "trainer/run/evaluate.h"
+#include "trainer/run/score.h"
+#include "trainer/verb.h"
+#include "trainer/verb_setup.h"
+#include <stdio.h>
+
+typedef struct Eval {
+    const Comm *world;
+    const LoadedModel *m;
+    int64_t max_tokens;
+    bool json;
+    Tape *tape;
+    Batch *batch;
+    int64_t n_set;
+    Text out;
+} Eval;
+
+// clang-format off
+static const OptSpec EVAL_OPTS[] = {
+    OPT_COUNT(Eval, max_tokens, 0, 0, 1e15, "tokens scored of each dataset; 0: all"),
+    OPT_END
+};
+// clang-format on
+
+/* ---- loss on data ---- */
+
+static void add_loss(Eval *v, const char *name, const Evaluation *e)
+{
+    Text *out = &v->out;
+    if (!v->json) {
+        if (v->n_set++ == 0)
+            text_printf(out, "%-24s %10s %8s %11s %14s\n", "data", "tokens", "loss", "perplexity",
+                        "bits per byte");
+        text_printf(out, "%-24s %10lld %8.4f %11.4f %14.4f\n", name, LL(e->n_label), e->loss,
+                    evaluation_perplexity(e), evaluation_bits_per_byte(e));
+        return;
+    }
+    text_add(out, v->n_set++ == 0 ? "\n  {\"name\": " : ",\n  {\"name\": ");
+    text_json_string(out, name);
+    text_printf(out, ", \"tokens\": %lld, \"bytes\": %lld, \"loss\": ", LL(e->n_label),
+                LL(e->n_byte));
+    text_json_number(out, e->loss);
+    text_add(out, ", \"perplexity\": ");
+    text_json_number(out, evaluation_perplexity(e));
+    text_add(out, ", \"bits_per_byte\": ");
+    text_json_number(out, evaluation_bits_per_byte(e));
+    text_add(out, "}");
+}
+
+static Status eval_set(Eval *v, const DatasetOpts *d, const PackOpts *pack, Split split,
+                       const char *version)
+{
+    Status rc = ST_OK;
+    TokenSet *set = NULL;
+    Evaluation e;
+    char name[512];
+    TRY(token_set_open(v->world, d, pack, v->m->tokenizer, split, &set));
+    snprintf(name, sizeof name, "%s%s%s", version ? version : "", version ? "/" : "",
+             token_set_name(set));
+    if (token_set_n_row(set) == 0) goto out; /* a split may hold nothing out */
+    TRY(evaluate_set(v->world, v->m->model, v->m->tokenizer, set, v->max_tokens, v->tape, v->batch,
+                     &e));
+    add_loss(v, name, &e);
+out:
+    token_set_close(set);
+    return rc;
+}
+
+/* What a run keeps from training: its held-out splits, and its eval_datasets. */
+static Status eval_held_out(Eval *v, const RunConfig *cfg)
+{
+    Status rc = ST_OK;
+    PackOpts pack = v->m->cfg->pack;
+    pack.val_size = cfg->pack.val_size;
+    for (int64_t i = 0; pack.val_size > 0 && i < cfg->n_dataset; i++)
+        TRY(eval_set(v, &cfg->datasets[i], &pack, SPLIT_HELD_OUT, cfg->version));
+    pack.val_size = 0;
+    for (int64_t i = 0; i < cfg->n_eval_dataset; i++)
+        TRY(eval_set(v, &cfg->eval_datasets[i], &pack, SPLIT_TRAIN, NULL));
+out:
+    return rc;
+}
+
+/* A file is read in the manner of the first dataset of the run; a directory stands for what its own
+ * run keeps from training. */
+static Status eval_data(Eval *v, const char *path)
+{
+    Status rc = ST_OK;
+    LoadedModel *other = NULL;
+    const RunConfig *own = v->m->cfg;
+    if (path_is_dir(path)) {
+        TRY(comm_agree(v->world, loaded_model_open(path, NULL, &other)));
+        TRY(eval_held_out(v, other->cfg));
+        goto out;
+    }
+    DatasetOpts d;
+    PackOpts pack = own->pack;
+    opt_set_defaults(DATASET_OPTS, &d);
+    if (own->n_dataset > 0) {
+        d.text_field = own->datasets[0].text_field;
+        d.document = own->datasets[0].document;
+    }
+    d.path = path;
+    pack.val_size = 0;
+    TRY(eval_set(v, &d, &pack, SPLIT_TRAIN, NULL));
+out:
+    loaded_model_close(other);
+    return rc;
+}
+
+static Status eval_losses(Eval *v, const char *const *data, int n_data)
+{
+    Status rc = ST_OK, local = ST_OK;
+    const RunConfig *cfg = v->m->cfg;
+    local = tape_create(&v->tape);
+    if (local == ST_OK)
+        local = batch_create(cfg->micro_batch_size, cfg->pack.max_seq_length, &v->batch);
+    TRY(comm_agree(v->world, local));
+    if (v->json) text_add(&v->out, ",\n \"data\": [");
+    for (int i = 0; i < n_data; i++) TRY(eval_data(v, data[i]));
+    if (n_data == 0) TRY(eval_held_out(v, cfg));
+    if (v->json) text_add(&v->out, "]");
+out:
+    return rc;
+}
+
+/* ---- answers to questions ---- */
+
+static Status eval_questions(Eval *v, const char *path, bool all)
+{
+    Status rc = ST_OK;
+    QuestionSet *set = NULL;
+    TRY(comm_agree(v->world, questions_read(path, all, &set)));
+    TRY(score_questions(v->world, v->m, set));
+    if (v->json) {
+        text_add(&v->out, ",\n \"questions\": ");
+        score_json(set, &v->out);
+    } else {
+        text_printf(&v->out, "%s%s: %lld of %lld questions asked\n", v->n_set > 0 ? "\n" : "", path,
+                    LL(set->n), LL(set->n_file));
+        score_text(set, &v->out);
+    }
+out:
+    questions_destroy(set);
+    return rc;
+}
+
+/* ---- the verb ---- */
+
+static void add_checkpoint(Eval *v)
+{
+    const LoadedModel *m = v->m;
+    if (v->json) {
+        text_add(&v->out, "{\"checkpoint\": ");
+        loaded_model_json(m, &v->out);
+    } else {
+        text_printf(&v->out, "%s: %s%s%s, step %lld\n", m->dir, m->kind, m->version[0] ? " " : "",
+                    m->version, LL(m->step));
+    }
+}
+
+static Status print_all(const Eval *v)
+{
+    Status rc = ST_OK;
+    TRY(text_check(&v->out));
+    CHECK(printf("%s%s", v->out.s, v->json ? "}\n" : "") >= 0 && fflush(stdout) == 0, IO,
+          "eval: standard output");
+out:
+    return rc;
+}
+
+Status verb_eval(const Comm *world, int argc, char **argv)
+{
+    Status rc = ST_OK;
+    LoadedModel *m = NULL;
+    Eval v = {.world = world};
+    bool data = false, all = false;
+    const char *questions = NULL, *release = NULL, *max_tokens = NULL;
+    const VerbFlag flags[] = {{.name = "--data", .on = &data},
+                              {.name = "--questions", .value = &questions},
+                              {.name = "--all", .on = &all},
+                              {.name = "--release", .value = &release},
+                              {.name = "--max-tokens", .value = &max_tokens},
+                              {.name = "--json", .on = &v.json}};
+    const char **rest = mem_array(argc, sizeof *rest);
+    int n_rest;
+    CHECK(rest, NOMEM, "%d arguments", argc);
+    TRY(verb_parse(argc, argv, flags, N_OF(flags), 1, argc, rest, &n_rest));
+    CHECK(data == (n_rest > 1), USAGE,
+          "eval: the directory comes first, then --data and its files; see trainer --help");
+    CHECK(!all || questions, USAGE,
+          "eval: --all says which questions to ask, but there is no "
+          "--questions");
+    TRY(verb_set("eval", "--max-tokens", max_tokens, EVAL_OPTS, &v));
+    TRY(setup_model(world, rest[0], release, &m));
+    v.m = m;
+    add_checkpoint(&v);
+    TRY(eval_losses(&v, rest + 1, n_rest - 1));
+    CHECK(v.n_set > 0 || questions, DATA,
+          "%s: its run keeps no data from training (val_size, eval_datasets); give --data FILE or "
+          "--questions FILE",
+          m->dir);
+    if (questions) TRY(eval_questions(&v, questions, all));
+    TRY(comm_agree(world, comm_rank(world) == 0 ? print_all(&v) : ST_OK));
+out:
+    text_fini(&v.out);
+    batch_destroy(v.batch);
+    tape_destroy(v.tape);
+    loaded_model_close(m);
+    mem_free(rest);
+    return rc;
+}
