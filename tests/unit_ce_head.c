@@ -2,8 +2,8 @@
 #include "tests/op_run.h"
 #include <math.h>
 
-static const double LIMIT =
-    1e-5; /* sums of up to 3000 terms of order one, relative to max(1, |b|) */
+/* Sums of up to 3000 terms of order one, relative to max(1, |b|). */
+static const double LIMIT = 1e-5;
 
 typedef struct Scene {
     int64_t N, C, V;

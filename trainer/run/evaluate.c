@@ -38,7 +38,7 @@ static Status evaluate_micro(const Model *m, const Tokenizer *tok, Tape *tape, c
     TRY(model_loss(m, tape, b, false, &nats, NULL));
     memcpy(&tally->loss_bits, &nats, sizeof nats);
     tally->n_label = b->n_label;
-    for (int64_t i = 0; i < b->B * b->T; i++)
+    for (int64_t i = 0; tok && i < b->B * b->T; i++)
         if (b->labels[i] >= 0) tally->n_byte += tokenizer_decode(tok, &b->labels[i], 1, NULL, 0);
 out:
     return rc;

@@ -13,7 +13,8 @@ typedef struct Evaluation {
 double evaluation_perplexity(const Evaluation *e);
 double evaluation_bits_per_byte(const Evaluation *e); /* bits to code the text, per byte of it */
 
-/* The loss over the first max_tokens inputs of the set, whole rows (0: all of it).
+/* The loss over the first max_tokens inputs of the set, whole rows (0: all of it). Without a
+ * tokenizer bytes are not counted.
  *
  * Shapes  batch: (B,T) with the set's T; overwritten
  * Rank    collective; micro-batches of B rows are shared out, their sums are added in order */

@@ -190,8 +190,8 @@ Status generate(const LoadedModel *m, const GenerateOpts *o, int64_t n, const Pr
 {
     Status rc = ST_OK;
     Generator g = {.m = m, .o = o, .n_row = n};
-    memset(out, 0, (size_t)n * sizeof *out);
     if (n == 0) goto out;
+    memset(out, 0, (size_t)n * sizeof *out);
     TRY(generator_init(&g, prompt));
     for (fill_batch(&g, out); g.n_open > 0; fill_batch(&g, out)) {
         TRY(model_logits(m->model, g.tape, g.batch, g.n_open, g.last, g.logits));

@@ -4,6 +4,7 @@
 #include "trainer/base/mem.h"
 #include "trainer/base/stop.h"
 #include "trainer/base/tree_sum.h"
+#include "trainer/run/evaluate.h"
 #include "trainer/tensor/tape.h"
 #include <math.h>
 #include <stdio.h>
@@ -219,38 +220,10 @@ Status stepper_evaluate(Stepper *st, const TokenSet *set, int64_t max_tokens, do
                         int64_t *n_label)
 {
     Status rc = ST_OK;
-    Batch *b = st->batch;
-    int64_t n_row = token_set_n_row(set), *tally = NULL;
-    if (max_tokens > 0 && n_row > (max_tokens + b->T - 1) / b->T)
-        n_row = (max_tokens + b->T - 1) / b->T;
-    const int64_t n_micro = (n_row + b->B - 1) / b->B;
-    tally = mem_array(2 * n_micro + 1, sizeof *tally);
-    Status local = tally ? ST_OK
-                         : status_fail(ST_NOMEM, __FILE__, __LINE__,
-                                       "evaluation: %lld micro-batches", LL(n_micro));
-    for (int64_t m = comm_rank(st->comm); local == ST_OK && m < n_micro; m += comm_size(st->comm)) {
-        double nats = 0;
-        for (int64_t row = 0; row < b->B; row++) {
-            const int64_t i = m * b->B + row;
-            token_set_row(set, i < n_row ? i : n_row - 1, row, b);
-            if (i >= n_row) batch_mask_row(b, row); /* fills up the last micro-batch */
-        }
-        local = model_loss(st->state->model, st->tape, b, false, &nats, NULL);
-        memcpy(&tally[2 * m], &nats, sizeof nats);
-        tally[2 * m + 1] = b->n_label;
-    }
-    TRY(comm_agree(st->comm, local));
-    comm_sum_i64(st->comm, tally, (int)(2 * n_micro));
-    double sum = 0;
-    *n_label = 0;
-    for (int64_t m = 0; m < n_micro; m++) {
-        double nats;
-        memcpy(&nats, &tally[2 * m], sizeof nats);
-        sum += nats;
-        *n_label += tally[2 * m + 1];
-    }
-    *loss = *n_label > 0 ? sum / (double)*n_label : NAN;
+    Evaluation e;
+    TRY(evaluate_set(st->comm, st->state->model, NULL, set, max_tokens, st->tape, st->batch, &e));
+    *loss = e.loss;
+    *n_label = e.n_label;
 out:
-    mem_free(tally);
     return rc;
 }

@@ -7,10 +7,17 @@
 
 enum { MAX_DIM = 4 };
 
-typedef enum ParamKind { PARAM_MATRIX, PARAM_EMBEDDING, PARAM_NORM, PARAM_BIAS, PARAM_OTHER } ParamKind;
+typedef enum ParamKind {
+    PARAM_MATRIX,
+    PARAM_EMBEDDING,
+    PARAM_NORM,
+    PARAM_BIAS,
+    PARAM_OTHER
+} ParamKind;
 
 typedef struct Param {
-    const char *name; /* canonical, as in the Hugging Face folder: "model.layers.0.mlp.up_proj.weight" */
+    const char
+        *name; /* canonical, as in the Hugging Face folder: "model.layers.0.mlp.up_proj.weight" */
     ParamKind kind;
     int n_dim;
     int64_t dim[MAX_DIM];
@@ -27,15 +34,16 @@ void params_destroy(ParamSet *ps);
 
 /* Declares a parameter; after params_seal no more can be added and val pointers exist (zeroed).
  * Errors  ST_BUG name given twice or set sealed; ST_NOMEM   Owns: copies name */
-CHECKED Status params_add(ParamSet *ps, const char *name, ParamKind kind, int n_dim, const int64_t *dim);
+CHECKED Status params_add(ParamSet *ps, const char *name, ParamKind kind, int n_dim,
+                          const int64_t *dim);
 CHECKED Status params_seal(ParamSet *ps);
 
-int64_t params_count(const ParamSet *ps);            /* how many parameters (tensors) */
-Param *params_at(const ParamSet *ps, int64_t i);     /* in order of declaration */
+int64_t params_count(const ParamSet *ps);                 /* how many parameters (tensors) */
+Param *params_at(const ParamSet *ps, int64_t i);          /* in order of declaration */
 Param *params_find(const ParamSet *ps, const char *name); /* NULL: not there */
-int64_t params_n_elem(const ParamSet *ps);           /* trainable numbers, without padding */
-int64_t params_flat_n(const ParamSet *ps);           /* length of the flat vectors, with padding */
-real *params_flat(const ParamSet *ps);               /* all values; padding stays zero */
+int64_t params_n_elem(const ParamSet *ps);                /* trainable numbers, without padding */
+int64_t params_flat_n(const ParamSet *ps); /* length of the flat vectors, with padding */
+real *params_flat(const ParamSet *ps);     /* all values; padding stays zero */
 
 /* Points every Param.grad into `flat` (flat_n reals; the caller's); NULL unbinds. */
 void params_bind_grad(ParamSet *ps, real *flat);
