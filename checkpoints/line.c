@@ -13,6 +13,7 @@ static void version_fini(LineVersion *v)
     for (int64_t i = 0; i < v->n_data; i++) mem_free(v->data[i].path);
     mem_free(v->data);
     json_decref(v->heldout);
+    json_decref(v->averaged_heldout);
 }
 
 void line_destroy(Line *line)
@@ -97,17 +98,17 @@ static json_t *name_or_null(const char *s)
     return s[0] ? json_string(s) : json_null();
 }
 
-static json_t *point_to_json(const LinePoint *p)
+static json_t *point_to_json(const LinePoint *p, json_t *heldout)
 {
     if (!p->dir[0]) return json_null();
-    return json_pack("{s:s, s:I, s:I, s:s, s:s}", "dir", p->dir, "step", (json_int_t)p->step,
+    return json_pack("{s:s, s:I, s:I, s:s, s:s, s:O*}", "dir", p->dir, "step", (json_int_t)p->step,
                      "tokens", (json_int_t)p->tokens, "payload_sha256", p->payload_sha256,
-                     "state_sha256", p->state_sha256);
+                     "state_sha256", p->state_sha256, "heldout", heldout);
 }
 
 static json_t *version_to_json(const LineVersion *v)
 {
-    json_t *data = json_array(), *release = point_to_json(&v->release);
+    json_t *data = json_array();
     for (int64_t i = 0; i < v->n_data; i++) {
         const LineData *d = &v->data[i];
         json_array_append_new(
@@ -115,7 +116,6 @@ static json_t *version_to_json(const LineVersion *v)
                             "fingerprint", d->fingerprint, "rows", (json_int_t)d->rows, "tokens",
                             (json_int_t)d->tokens, "documents", (json_int_t)d->documents));
     }
-    if (json_is_object(release)) json_object_set(release, "heldout", v->heldout);
     const LineLedger *l = &v->ledger;
     return json_pack("{s:s, s:o, s:o, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
                      "s:{s:I, s:I, s:I, s:I, s:f}}",
@@ -125,8 +125,10 @@ static json_t *version_to_json(const LineVersion *v)
                      "decay_fraction", v->decay_fraction, "replay", v->replay, "global_batch_size",
                      (json_int_t)v->global_batch_size, "max_seq_length",
                      (json_int_t)v->max_seq_length, "data", data, "branch_point",
-                     point_to_json(&v->branch_point), "release", release, "averaged",
-                     point_to_json(&v->averaged), "main_end", point_to_json(&v->main_end), "ledger",
+                     point_to_json(&v->branch_point, NULL), "release",
+                     point_to_json(&v->release, v->heldout), "averaged",
+                     point_to_json(&v->averaged, v->averaged_heldout), "main_end",
+                     point_to_json(&v->main_end, NULL), "ledger",
                      "steps_main", (json_int_t)l->steps_main, "steps_branch",
                      (json_int_t)l->steps_branch, "steps_lost", (json_int_t)l->steps_lost, "tokens",
                      (json_int_t)l->tokens, "core_seconds", l->core_seconds);
@@ -222,6 +224,8 @@ static Status take_version(Line *line, const json_t *o)
     take_point(o, "averaged", &v->averaged);
     take_point(o, "main_end", &v->main_end);
     v->heldout = json_incref(json_object_get(json_object_get(o, "release"), "heldout"));
+    v->averaged_heldout =
+        json_incref(json_object_get(json_object_get(o, "averaged"), "heldout"));
     v->ledger = (LineLedger){take_int(ledger, "steps_main"), take_int(ledger, "steps_branch"),
                              take_int(ledger, "steps_lost"), take_int(ledger, "tokens"),
                              json_number_value(json_object_get(ledger, "core_seconds"))};

@@ -36,7 +36,7 @@ typedef struct LineVersion {
     int64_t n_data;
     LineData *data;
     LinePoint branch_point, release, averaged, main_end;
-    json_t *heldout; /* of the release: { dataset: nats per token } */
+    json_t *heldout, *averaged_heldout; /* of the two releases: { dataset: nats per token } */
     LineLedger ledger;
 } LineVersion;
 

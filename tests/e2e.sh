@@ -56,5 +56,134 @@ again) # a finished run says so and changes nothing
     expect_run 1 "output_dir=$dir/a"
     grep -q 'is finished' "$dir/log" || fail "it does not say that it is finished"
     same "v1 run twice" "$before" "$(payload "$dir/a/releases/v1")" ;;
+branch_from) # another decay from a saved point, with nothing but its own options
+    sed '/^output_dir/d; /^datasets/d' "$dir/tiny.yaml" >"$dir/bare.yaml"
+    branch() {
+        code=0
+        "$TRAINER" "$dir/bare.yaml" "$@" >"$dir/branch.log" 2>&1 || code=$?
+    }
+    expect_branch() {
+        branch "$@"
+        [ $code = 0 ] || { cat "$dir/branch.log"; fail "branch $*: ended with $code"; }
+    }
+    refused() { # code, part of the message, arguments
+        wanted=$1 part=$2
+        shift 2
+        branch "$@"
+        same "exit code of $*" "$wanted" $code
+        grep -q -- "$part" "$dir/branch.log" || { cat "$dir/branch.log"; fail "the message lacks \"$part\""; }
+    }
+    expect_run 1 "output_dir=$dir/l"
+    expect_run 2 "output_dir=$dir/l"
+    expect_branch version=again "branch_from=$dir/l@v1"
+    same "v1 decayed again" "$(payload "$dir/l/releases/v1")" "$(payload "$dir/l/releases/again")"
+    expect_branch version=linear "branch_from=$dir/l@v2" decay_shape=linear "output_dir=$dir/other"
+    same "first step of the branch" 42 "$(metric_steps "$dir/other/linear/metrics.jsonl" branch | head -n 1 | cut -d' ' -f1)"
+    same "its samples" "$(metric_steps "$dir/l/v2/metrics.jsonl" branch | cut -d' ' -f1,3 | digest)" \
+        "$(metric_steps "$dir/other/linear/metrics.jsonl" branch | cut -d' ' -f1,3 | digest)"
+    [ "$(payload "$dir/other/releases/linear")" != "$(payload "$dir/l/releases/v2")" ] || fail "two shapes of decay, one result"
+    expect_branch version=short "branch_from=$dir/l@24" save_steps=0
+    same "steps from 24 to the end of v1" 6 "$(metric_steps "$dir/l/short/metrics.jsonl" branch | wc -l)"
+    expect_branch version=border "branch_from=$dir/l@30"
+    same "steps from the border to the end of v2" 30 "$(metric_steps "$dir/l/border/metrics.jsonl" branch | wc -l)"
+    "$TRAINER" lineage "$dir/l" >"$dir/tree"
+    same "branches in the tree" 3 "$(grep -c '─ ● ' "$dir/tree")"
+    verified "$dir/l"
+    verified "$dir/other"
+    "$TRAINER" verify "$dir/l/branches/short" >/dev/null 2>&1 && fail "save_steps: 0 left a checkpoint"
+    "$TRAINER" verify "$dir/l/branches/border/step-000056" --replay 10 >"$dir/replay.log" || fail "a branch cannot be replayed"
+    grep -q 'equal *releases/border' "$dir/replay.log" || fail "the release of a branch was not replayed"
+    refused 78 'learning_rate: 0.003 before, 0.001 now' version=x "branch_from=$dir/l@v1" learning_rate=1e-3
+    refused 78 'world_version: 1 before, 2 now' version=x "branch_from=$dir/l@v1" \
+        'datasets=[{type: world, name: world, world_version: 2, world_bytes: 7680}]'
+    refused 78 'v1 follows nothing\|does not branch from v2' version=v1 "branch_from=$dir/l@v2"
+    refused 78 'is a branch without a main path: follow v1' version=x follows=again "output_dir=$dir/l" \
+        'datasets=[{type: world, name: world, world_version: 3, world_bytes: 7680}]'
+    refused 65 'has no checkpoint at step 13' version=x "branch_from=$dir/l@13"
+    refused 65 'neither a version of the line nor a step' version=x "branch_from=$dir/l@v9"
+    refused 65 'is no line' version=x "branch_from=$dir/none@v1"
+    refused 78 'expected LINE@POINT' version=x "branch_from=$dir/l"
+    refused 78 'holds another line' version=x "branch_from=$dir/l@v1" "output_dir=$dir/other"
+    expect_run 3 "output_dir=$dir/l" ;;
+init_from) # weights, and nothing else
+    expect_run 1 "output_dir=$dir/a"
+    expect_run 1 "output_dir=$dir/b" "init_from=$dir/a/releases/v1" learning_rate=0
+    same "weights that nothing moves" "$(payload "$dir/a/releases/v1")" "$(payload "$dir/b/releases/v1")"
+    same "first step" 0 "$(metric_steps "$dir/b/v1/metrics.jsonl" main | head -n 1 | cut -d' ' -f1)"
+    same "tokens at the branch point" $((12 * 8 * 32)) "$(field "$dir/b/branch-points/v1" tokens)"
+    expect_run 1 "output_dir=$dir/z" decay_fraction=0 # its release and its branch point have the same weights
+    expect_run 1 "output_dir=$dir/c" "init_from=$dir/z/releases/v1"
+    expect_run 1 "output_dir=$dir/d" "init_from=$dir/z/branch-points/v1"
+    same "an optimizer that was there does not matter" "$(state "$dir/c/branch-points/v1")" "$(state "$dir/d/branch-points/v1")" ;;
+plan) # it says what will be done, and does nothing
+    expect_run 1 "output_dir=$dir/l"
+    expect_run 2 "output_dir=$dir/l"
+    find "$dir/l" -type f -exec sha256sum {} + | sort >"$dir/before"
+    # shellcheck disable=SC2046  # words
+    plan() { "$MPIEXEC" -n 2 "$TRAINER" plan "$dir/tiny.yaml" $(version_args 3) "output_dir=$dir/l" "$@"; }
+    plan --lr >"$dir/lr.csv" 2>"$dir/log"
+    plan --json >"$dir/plan.json" 2>>"$dir/log"
+    plan >"$dir/plan.txt" 2>>"$dir/log"
+    "$TRAINER" plan "$dir/tiny.yaml" version=v1 "output_dir=$dir/none" --no-calibrate >/dev/null 2>>"$dir/log"
+    [ ! -e "$dir/none" ] || fail "plan has made the output directory"
+    find "$dir/l" -type f -exec sha256sum {} + | sort >"$dir/after"
+    same "files of the line" "$(digest <"$dir/before")" "$(digest <"$dir/after")"
+    same "header of the CSV" version,path,step,lr "$(head -n 1 "$dir/lr.csv")"
+    same "steps by version and path" "12 v1,main 18 v1,branch 18 v1,main 12 v2,main 18 v2,branch 18 v2,main 12 v3,main 18 v3,branch" \
+        "$(sed 1d "$dir/lr.csv" | cut -d, -f1,2 | uniq -c | awk '{printf "%s%s %s", sep, $1, $2; sep = " "}')"
+    expect_run 3 "output_dir=$dir/l"
+    for k in 1 2 3; do # the last main tail of the line is not run yet
+        sed -n 's/.*"path": *"\([a-z]*\)", *"version": *"\([^"]*\)", *"step": *\([0-9]*\),.*"lr": *\([^,}]*\),.*/\2,\1,\3,\4/p' \
+            "$dir/l/v$k/metrics.jsonl"
+    done | sort >"$dir/trained"
+    same "rates trained with" "$(sed 1d "$dir/lr.csv" | sort | digest)" "$(digest <"$dir/trained")"
+    value() { sed -n "s/^ *\"$1\": *\([-0-9.e+]*\),*$/\1/p" "$dir/plan.json" | awk '{printf "%s%.3f", sep, $1; sep = " "}'; }
+    same "ratios to from scratch (3 so far; N = 2, 4, 8)" "0.700 0.867 0.580 0.339" "$(value path_switching_ratio)"
+    same "trainable parameters" "$(field "$dir/l/releases/v1" trainable_params).000" "$(value trainable_params)"
+    awk -v s="$(value step_s)" -v job="$(value job_s)" 'BEGIN { exit !(s > 0 && job > 47 * s - 1 && job < 49 * s + 1) }' ||
+        fail "a step of $(value step_s) s makes a job of 48 steps last $(value job_s) s"
+    grep -q 'v3 branch: steps 72 to 90 -> releases/v3$' "$dir/plan.txt" || { cat "$dir/plan.txt"; fail "a leg is missing"; }
+    plan >"$dir/plan.txt" 2>>"$dir/log"
+    grep -q 'v3 branch: steps 72 to 90 -> releases/v3 (done)$' "$dir/plan.txt" || { cat "$dir/plan.txt"; fail "a finished leg is not told"; } ;;
+replay) # steps run again give the same bits, or the first that differs is named
+    expect_run 1 "output_dir=$dir/l"
+    expect_run 2 "output_dir=$dir/l"
+    replay() { # code, part of what is said, directory, steps
+        code=0
+        "$TRAINER" verify "$3" --replay "$4" >"$dir/replay.log" 2>&1 || code=$?
+        [ $code = "$1" ] && grep -q -- "$2" "$dir/replay.log" && return
+        cat "$dir/replay.log"
+        fail "replay of $3 ended with $code, not with $1 and \"$2\""
+    }
+    replay 0 'equal *v1 branch, steps 12 to 30' "$dir/l/branch-points/v1" 1000
+    grep -q 'equal *releases/v1' "$dir/replay.log" || fail "the release was not compared"
+    grep -q 'equal *branches/v1/step-000028' "$dir/replay.log" || fail "a checkpoint on the way was not compared"
+    replay 0 'equal *v1 main.*, steps 8 to 18' "$dir/l/main/step-000008" 10
+    grep -q 'equal *branch-points/v1' "$dir/replay.log" || fail "the branch point was not compared"
+    replay 0 'equal *v2 main.*, steps 30 to 42' "$dir/l/main/step-000030" 100
+    "$MPIEXEC" -n 2 "$TRAINER" verify --json "$dir/l/branch-points/v2" --replay 4 >"$dir/replay.json" 2>>"$dir/log" ||
+        fail "two ranks do not replay what one has run"
+    same "steps that two ranks have run again" 4 "$(sed -n 's/^ *"steps": *\([0-9]*\),*/\1/p' "$dir/replay.json")"
+    replay 65 'no step follows it' "$dir/l/releases/v1" 1
+    cp -r "$dir/l" "$dir/moved"
+    replay 0 'equal *v2 branch, steps 42 to 60' "$dir/moved/branch-points/v2" 1000
+    # one bit of a release
+    byte=$(od -An -tu1 -j 20000 -N 1 "$dir/moved/releases/v1/part-000.h5" | tr -d ' ')
+    printf "\\$(printf %o $((byte ^ 1)))" | dd of="$dir/moved/releases/v1/part-000.h5" bs=1 seek=20000 conv=notrunc status=none
+    code=0
+    "$TRAINER" verify "$dir/moved" >"$dir/verify.log" 2>&1 || code=$?
+    same "exit code of verify with a flipped bit" 65 $code
+    grep -q '^damaged.*releases/v1' "$dir/verify.log" || { cat "$dir/verify.log"; fail "the damaged release is not named"; }
+    # a loss, a rate, the order of the sum
+    cp -r "$dir/l" "$dir/loss"
+    sed -i '/"path": *"branch".*"step": *20,/ s/"loss": *[0-9.]*/"loss": 3.14/' "$dir/loss/v1/metrics.jsonl"
+    replay 65 'v1 branch, step 20 is the first that differs: loss was 3.14' "$dir/loss/branch-points/v1" 100
+    replay 0 'steps 12 to 20' "$dir/loss/branch-points/v1" 8
+    cp -r "$dir/l" "$dir/rate"
+    sed -i 's/^learning_rate: .*/learning_rate: 0.004/' "$dir/rate/v1/config.yaml"
+    replay 65 'learning_rate: 0.003 before, 0.004 now' "$dir/rate/branch-points/v1" 1
+    cp -r "$dir/l" "$dir/groups"
+    sed -i 's/^reduction_groups: .*/reduction_groups: 1/' "$dir/groups/v1/config.yaml"
+    replay 65 'numerics: reduction_groups was 8, is 1' "$dir/groups/branch-points/v1" 100 ;;
 *) fail "no case $case_name" ;;
 esac

@@ -562,17 +562,18 @@ START_TEST(difference_lists_what_changes_the_trajectory)
     static const struct {
         const char *now, *line;
     } CHANGED[] = {
-        {BASE "learning_rate: 1e-3\n", "learning_rate: 0.0003 before, 0.001 now\n"},
-        {BASE "optim: sgd\n", "optim: adamw before, sgd now\n"},
-        {BASE "optim: sgd\n", "momentum: not set before, 0.9 now\n"},
-        {BASE "optim: sgd\n", "adam_beta1: 0.9 before, not set now\n"},
-        {BASE "max_steps: 10\n", "num_train_epochs: 1 before, not set now\n"},
-        {BASE "model: {hidden_size: 64}\n", "model.hidden_size: 128 before, 64 now\n"},
-        {BASE "model: {hidden_size: 64}\n", "model.head_dim: 32 before, 16 now\n"},
+        {BASE "learning_rate: 1e-3\n", "learning_rate: 0.0003 before, 0.001 now"},
+        {BASE "optim: sgd\n", "optim: adamw before, sgd now"},
+        {BASE "seed: 1\nlearning_rate: 1e-3\n", "learning_rate: 0.0003 before, 0.001 now; "},
+        {BASE "optim: sgd\n", "momentum: not set before, 0.9 now"},
+        {BASE "optim: sgd\n", "adam_beta1: 0.9 before, not set now"},
+        {BASE "max_steps: 10\n", "num_train_epochs: 1 before, not set now"},
+        {BASE "model: {hidden_size: 64}\n", "model.hidden_size: 128 before, 64 now"},
+        {BASE "model: {hidden_size: 64}\n", "model.head_dim: 32 before, 16 now"},
         {"output_dir: out\nglobal_batch_size: 8\ndatasets: [{path: a.jsonl, text_field: b}]\n",
-         "datasets.0.text_field: not set before, b now\n"},
+         "datasets.0.text_field: not set before, b now"},
         {"output_dir: out\nglobal_batch_size: 8\ndatasets: [a.txt, b.txt]\n",
-         "datasets: 1 entries before, 2 now\n"},
+         "datasets: 1 entries before, 2 now"},
     };
     static const char *const SAME[] = {
         BASE,

@@ -94,8 +94,8 @@ CHECKED Status config_to_json(const RunConfig *cfg, json_t **json);
 /* The same as YAML, atomically. Rank: local. */
 CHECKED Status config_write(const RunConfig *cfg, const char *path);
 
-/* The options in which two resolved configs differ and that change what is computed, one line each
- * ("learning_rate: 0.0003 before, 0.001 now"); *text is NULL when there is none. Left to others: where data lie (their
+/* The options in which two resolved configs differ and that change what is computed, on one line
+ * ("learning_rate: 0.0003 before, 0.001 now; seed: 1 before, 2 now"); *text is NULL when there is none. Left to others: where data lie (their
  * fingerprint decides), what the numerics fingerprint holds, and all that only shows or saves.
  * Owns  *text is the caller's (mem_free) */
 CHECKED Status config_diff(const json_t *before, const json_t *now, char **text);

@@ -225,14 +225,14 @@ static void diff_value(Text *t, json_t *before, json_t *now, const char *block, 
             diff_maps(t, json_array_get(before, i), json_array_get(now, i), key, item);
         }
     } else if (json_is_array(before) && json_is_array(now)) {
-        text_printf(t, "%s: %zu entries before, %zu now\n", full, json_array_size(before),
-                    json_array_size(now));
+        text_printf(t, "%s%s: %zu entries before, %zu now", t->n > 0 ? "; " : "", full,
+                    json_array_size(before), json_array_size(now));
     } else {
-        text_printf(t, "%s: ", full);
+        text_printf(t, "%s%s: ", t->n > 0 ? "; " : "", full);
         add_side(t, before);
         text_add(t, " before, ");
         add_side(t, now);
-        text_add(t, " now\n");
+        text_add(t, " now");
     }
 }
 

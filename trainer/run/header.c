@@ -42,7 +42,7 @@ static void print_machine(const Job *job, Progress *p)
                     g.kernels, g.compute_dtype, kernels()->name, comm_size(job->comm),
                     comm_size(job->comm) > 1 ? "s" : "", omp_get_max_threads(),
                     omp_get_max_threads() > 1 ? "s" : "");
-    if (rate.expected_gflops > 0 && rate.gflops < 0.6 * rate.expected_gflops)
+    if (rate.expected_gflops > 0 && rate.gflops < 0.5 * rate.expected_gflops)
         progress_header(
             p, "warning",
             "products run at %.0f GFLOP/s, this CPU usually gives %.0f: is the machine busy?",
@@ -59,8 +59,9 @@ Status header_print(const Job *job, Progress **progress)
                                .logging_steps = cfg->logging_steps,
                                .total_steps = job_steps_left(job)};
     TRY(progress_create(&opts, progress));
-    progress_header(*progress, "switchyard", "%s  %s%s%s", SWITCHYARD_VERSION, cfg->output_dir,
-                    cfg->version ? "  " : "", cfg->version ? cfg->version : "");
+    progress_header(*progress, "switchyard", "%s  %s%s%s%s%s", SWITCHYARD_VERSION, cfg->output_dir,
+                    cfg->version ? "  " : "", cfg->version ? cfg->version : "",
+                    cfg->run_name ? "  " : "", cfg->run_name ? cfg->run_name : "");
     progress_header(*progress, "trains", "%s parameters (all), %s optimizer, %s rate up to %g",
                     progress_count((double)model_n_params(&cfg->model), count), cfg->optim,
                     cfg->lr_scheduler_type, ((const SchedCommon *)cfg->sched_opts)->learning_rate);

@@ -279,7 +279,6 @@ static Status record_version(Job *job)
         snprintf(d.fingerprint, sizeof d.fingerprint, "%s", token_set_fingerprint(own->train[i]));
         TRY(line_add_data(v, &d));
     }
-    if (comm_rank(job->comm) == 0) TRY(line_save(job->line));
 out:
     return rc;
 }
@@ -290,30 +289,44 @@ static Status keep_config(Job *job)
     Status rc = ST_OK;
     RunConfig *before = NULL;
     json_t *then = NULL, *now = NULL;
-    char *file = job_version_file(job, job_own(job), "config.yaml"),
-         *dir = job_version_file(job, job_own(job), "."), *differ = NULL;
-    CHECK(file && dir, NOMEM, "config of the run");
-    if (path_exists(file)) {
-        TRY(config_load(file, 0, NULL, &before));
-        TRY(config_to_json(before, &then));
-        TRY(config_to_json(job->cfg, &now));
-        TRY(config_diff(then, now, &differ));
-        CHECK(!differ, CONFIG,
-              "%s has begun with other options: %s. The same config goes on; to begin anew use "
-              "another output_dir, to branch use branch_from",
-              file, differ);
-    } else if (comm_rank(job->comm) == 0) {
-        TRY(dir_make(dir));
-        TRY(config_write(job->cfg, file));
-    }
+    char *file = job_version_file(job, job_own(job), "config.yaml"), *differ = NULL;
+    CHECK(file, NOMEM, "config of the run");
+    if (!path_exists(file)) goto out;
+    TRY(config_load(file, 0, NULL, &before));
+    TRY(config_to_json(before, &then));
+    TRY(config_to_json(job->cfg, &now));
+    TRY(config_diff(then, now, &differ));
+    CHECK(!differ, CONFIG,
+          "%s has begun with other options: %s. The same config goes on; to begin anew use another "
+          "output_dir, to branch use branch_from",
+          file, differ);
 out:
     config_destroy(before);
     json_decref(then);
     json_decref(now);
     mem_free(differ);
     mem_free(file);
+    return rc;
+}
+
+static Status write_marks(const Job *job)
+{
+    Status rc = ST_OK;
+    char *file = job_version_file(job, job_own(job), "config.yaml"),
+         *dir = job_version_file(job, job_own(job), ".");
+    CHECK(file && dir, NOMEM, "config of the run");
+    TRY(dir_make(dir));
+    if (!path_exists(file)) TRY(config_write(job->cfg, file));
+    if (job->line) TRY(line_save(job->line));
+out:
+    mem_free(file);
     mem_free(dir);
     return rc;
+}
+
+Status job_mark(const Job *job)
+{
+    return comm_agree(job->comm, comm_rank(job->comm) == 0 ? write_marks(job) : ST_OK);
 }
 
 Status job_begin(Job *job)

@@ -78,9 +78,12 @@ void job_close(Job *job);
  * Rank: collective. */
 CHECKED Status job_open_data(Job *job, int64_t i);
 
-/* Writes what marks the run as begun: config.yaml, line.json. Rank: collective.
+/* Enters the config's version into the line that is in memory. Rank: collective.
  * Errors  ST_CONFIG it has begun before, with options that lead elsewhere */
 CHECKED Status job_begin(Job *job);
+/* Writes what marks the run as begun: config.yaml, line.json. Once the first leg could be opened: a
+ * config that leads nowhere may be corrected. Rank: collective. */
+CHECKED Status job_mark(const Job *job);
 
 const Version *job_own(const Job *job);
 const Line *job_older_line(const Job *job); /* that holds the older versions; NULL in a plain run */

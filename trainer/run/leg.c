@@ -64,12 +64,32 @@ const TokenSet *leg_held_out_at(const Job *job, int64_t i, char name[LINE_NAME *
 
 /* ---- start ---- */
 
-static Status check_numerics(const LegRun *r, const char *dir)
+/* A run goes on with the kernels it began with, as far as they are here and the user names no others. */
+static Status adopt_numerics(LegRun *r, const json_t *then)
+{
+    Status rc = ST_OK;
+    const char *gemm_then = json_string_value(json_object_get(then, "gemm")),
+               *dtype_then = json_string_value(json_object_get(then, "compute_dtype"));
+    const bool free_choice = strcmp(r->v->cfg->gemm_backend, "auto") == 0 &&
+                             strcmp(r->v->cfg->compute_dtype, "auto") == 0;
+    const GemmChoice now = gemm_choice();
+    if (!free_choice || !gemm_then || !dtype_then || !gemm_has_backend(gemm_then)) goto out;
+    if (strcmp(now.backend, gemm_then) == 0 && strcmp(now.compute_dtype, dtype_then) == 0) goto out;
+    TRY(gemm_init(gemm_then, dtype_then));
+    json_decref(r->numerics);
+    r->numerics = numerics_fingerprint(stepper_n_group(r->stepper));
+    CHECK(r->numerics, NOMEM, "numerics fingerprint");
+out:
+    return rc;
+}
+
+static Status check_numerics(LegRun *r, const char *dir)
 {
     Status rc = ST_OK;
     Ckpt *k = NULL;
     TRY(ckpt_open(dir, &k));
     const json_t *then = ckpt_info(k)->fingerprint;
+    TRY(adopt_numerics(r, then));
     if (then && !json_equal(then, r->numerics)) {
         char *a = json_dumps(then, JSON_SORT_KEYS | JSON_COMPACT),
              *b = json_dumps(r->numerics, JSON_SORT_KEYS | JSON_COMPACT);
@@ -94,7 +114,7 @@ static Status find_start(const LegRun *r, char **dir)
     if (*dir || !r->leg->start[0]) goto out;
     *dir = job_start_path(r->job, r->leg);
     CHECK(*dir, NOMEM, "path of %s", r->leg->start);
-    CHECK(ckpt_is(*dir), DATA, "%s: %s starts from there, but it is no checkpoint", *dir,
+    CHECK(path_is_dir(*dir), DATA, "%s: %s starts from there, but there is no checkpoint", *dir,
           r->leg->title);
 out:
     return rc;
@@ -156,6 +176,13 @@ out:
     return rc;
 }
 
+static Status status_running(const LegRun *r)
+{
+    const RunStatus s = {
+        .state = RUN_RUNNING, .version = r->v->name, .path = r->leg->path, .step = r->state->step};
+    return run_status_write(r->job->cfg->output_dir, &s);
+}
+
 static Status leg_start(LegRun *r)
 {
     Status rc = ST_OK;
@@ -170,10 +197,26 @@ static Status leg_start(LegRun *r)
         r->comm,
         r->numerics ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "numerics fingerprint")));
     TRY(load_start(r));
-    TRY(comm_agree(r->comm, speaks(r) ? remove_leftovers(r) : ST_OK));
-    TRY(comm_agree(r->comm, speaks(r) ? open_metrics(r) : ST_OK));
-    if (speaks(r)) progress_begin(r->progress, r->leg->title, r->leg->to);
+out:
+    return rc;
+}
+
+static Status begin_output(LegRun *r)
+{
+    Status rc = ST_OK;
+    TRY(remove_leftovers(r));
+    TRY(open_metrics(r));
+    progress_begin(r->progress, r->leg->title, r->leg->to);
+    if (r->progress) TRY(status_running(r));
+out:
+    return rc;
+}
+
+Status leg_begin(LegRun *r)
+{
+    Status rc = ST_OK;
     r->mark_s = clock_s();
+    TRY(comm_agree(r->comm, speaks(r) ? begin_output(r) : ST_OK));
 out:
     return rc;
 }
@@ -213,9 +256,8 @@ out:
     return rc;
 }
 
-/* Losses on every held-out set, into metrics and, where held_out is given, into an object by name.
- */
-static Status evaluate(LegRun *r, json_t *held_out)
+/* Losses on every held-out set: into metrics, into an object by name, or both. */
+static Status evaluate(LegRun *r, bool into_metrics, json_t *held_out)
 {
     Status rc = ST_OK, local = ST_OK;
     char name[LINE_NAME * 2 + 2];
@@ -231,7 +273,7 @@ static Status evaluate(LegRun *r, json_t *held_out)
         TRY(stepper_evaluate(r->stepper, set, r->v->cfg->eval_max_tokens, &e.loss, &e.tokens));
         e.seconds = clock_s() - begin;
         if (held_out) json_object_set_new(held_out, name, json_real(e.loss));
-        if (!speaks(r)) continue;
+        if (!into_metrics || !speaks(r)) continue;
         if (local == ST_OK) local = metrics_eval(r->metrics, &e);
         if (local == ST_OK && r->events) local = events_eval(r->events, &e);
         progress_note(r->progress, "step %lld  held-out %-20s loss %.4f", LL(r->state->step), name,
@@ -285,13 +327,6 @@ out:
     return rc;
 }
 
-static Status status_running(const LegRun *r)
-{
-    const RunStatus s = {
-        .state = RUN_RUNNING, .version = r->v->name, .path = r->leg->path, .step = r->state->step};
-    return run_status_write(r->job->cfg->output_dir, &s);
-}
-
 /* ---- step ---- */
 
 Status leg_compute(const Job *job, const Leg *leg, TrainState *s, Stepper *st, StepResult *out)
@@ -318,7 +353,7 @@ static Status leg_step(LegRun *r)
     TRY(leg_compute(r->job, r->leg, s, r->stepper, &result));
     TRY(comm_agree(r->comm, speaks(r) ? report_step(r, &result, clock_s() - begin) : ST_OK));
     if (s->step == r->leg->to) goto out;
-    if (cfg->eval_steps > 0 && s->step % cfg->eval_steps == 0) TRY(evaluate(r, NULL));
+    if (cfg->eval_steps > 0 && s->step % cfg->eval_steps == 0) TRY(evaluate(r, true, NULL));
     if (result.stop) TRY(stop_here(r));
     if (cfg->save_steps > 0 && s->step % cfg->save_steps == 0) TRY(save_periodic(r));
 out:
@@ -331,12 +366,18 @@ out:
 static Status publish_average(LegRun *r)
 {
     Status rc = ST_OK;
-    const SaveNote note = save_note(r, "release");
+    SaveNote note = save_note(r, "release");
     char *dir = mem_printf("%s/releases/%s-averaged", r->job->cfg->output_dir, r->v->name);
     TRY(comm_agree(r->comm,
                    dir ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "path of the average")));
-    if (!ckpt_is(dir)) TRY(state_save_average(r->comm, r->state, &note, dir));
+    if (ckpt_is(dir)) goto out;
+    note.held_out = json_object();
+    state_swap_average(r->state);
+    TRY(evaluate(r, false, note.held_out));
+    TRY(state_save(r->comm, r->state, &note, false, dir));
+    state_swap_average(r->state);
 out:
+    json_decref(note.held_out);
     mem_free(dir);
     return rc;
 }
@@ -348,7 +389,7 @@ static Status leg_end(LegRun *r)
     SaveNote note = save_note(r, r->leg->end_kind);
     if (release || !r->job->line) {
         note.held_out = json_object();
-        TRY(evaluate(r, note.held_out));
+        TRY(evaluate(r, true, note.held_out));
     }
     watchdog_enter(WATCH_SAVE, r->state->step);
     count_time(r);
@@ -412,7 +453,6 @@ out:
 Status leg_run(LegRun *r)
 {
     Status rc = ST_OK;
-    TRY(comm_agree(r->comm, r->progress ? status_running(r) : ST_OK));
     while (r->state->step < r->leg->to) TRY(leg_step(r));
     TRY(leg_end(r));
     TRY(comm_agree(r->comm, close_output(r)));

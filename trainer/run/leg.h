@@ -34,14 +34,16 @@ CHECKED Status leg_compute(const Job *job, const Leg *leg, TrainState *s, Steppe
 
 typedef struct LegRun LegRun; /* opaque: a leg that is being run */
 
-/* Loads the state the leg goes on from, and cuts the metrics back to it. progress: on the rank that
- * speaks for the job; NULL on all others.
+/* Loads the state the leg goes on from; nothing is written. progress: on the rank that speaks for
+ * the job; NULL on all others.
  * Rank    collective over comm (the world, or the part that runs this leg)
- * Errors  ST_DATA or ST_FORMAT there is nothing to start from, or it is damaged; ST_IO; ST_NOMEM
+ * Errors  ST_DATA or ST_FORMAT there is nothing to start from, or it is damaged; ST_CONFIG; ST_NOMEM
  * Owns    *run is the caller's (leg_close), also after a failure; it borrows all that is given */
 CHECKED Status leg_open(const Comm *comm, const Job *job, const Leg *leg, Progress *progress,
                         LegRun **run);
-/* From there to the end of the leg. Rank: collective over the same ranks.
+/* Clears away what killed jobs left: half checkpoints, metrics past the state. Rank: as leg_open. */
+CHECKED Status leg_begin(LegRun *run);
+/* Steps to the end of the leg. Rank: as leg_open.
  * Errors  ST_STOPPED after a checkpoint, when a signal asked for it; ST_NONFINITE; ST_IO with the
  * last checkpoint intact */
 CHECKED Status leg_run(LegRun *run);

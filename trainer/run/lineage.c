@@ -62,6 +62,7 @@ static void version_text(Text *out, const char *first, const char *lead, const L
     point_text(out, lead, "■", "release", &v->release);
     heldout_text(out, lead, v->heldout);
     point_text(out, lead, "□", "averaged", &v->averaged);
+    heldout_text(out, lead, v->averaged_heldout);
     main_tail_text(out, lead, v);
 }
 
@@ -158,7 +159,7 @@ static void version_json(const LineTree *tree, int64_t i, int depth, Text *out)
                 LL(v->first_step), LL(v->branch_step), LL(v->end_step));
     point_json(out, "branch_point", &v->branch_point, NULL);
     point_json(out, "release", &v->release, v->heldout);
-    point_json(out, "averaged", &v->averaged, NULL);
+    point_json(out, "averaged", &v->averaged, v->averaged_heldout);
     point_json(out, "main_end", &v->main_end, NULL);
     text_add(out, ", \"children\": ");
     children_json(tree, i, depth + 1, out);

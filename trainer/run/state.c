@@ -53,6 +53,16 @@ void state_average(TrainState *s)
     for (int64_t i = 0; i < params_flat_n(s->params); i++) mean[i] += (w[i] - mean[i]) * share;
 }
 
+void state_swap_average(TrainState *s)
+{
+    float *w = params_flat(s->params), *mean = s->average;
+    for (int64_t i = 0; i < params_flat_n(s->params); i++) {
+        const float other = w[i];
+        w[i] = mean[i];
+        mean[i] = other;
+    }
+}
+
 void state_average_reset(TrainState *s)
 {
     s->n_average = 0;
@@ -92,7 +102,7 @@ out:
 }
 
 /* Weights, then slots, then the mean: what a full state consists of. */
-static Status list_state(const TrainState *s, float *weights, bool with_optimizer, TensorList *l)
+static Status list_state(const TrainState *s, bool with_optimizer, TensorList *l)
 {
     Status rc = ST_OK;
     char prefix[64];
@@ -100,7 +110,7 @@ static Status list_state(const TrainState *s, float *weights, bool with_optimize
     l->t = mem_array(n, sizeof *l->t);
     l->name = mem_array(n, sizeof *l->name);
     CHECK(l->t && l->name, NOMEM, "list of %lld tensors", LL(n));
-    TRY(list_add_flat(l, s->params, "param", weights));
+    TRY(list_add_flat(l, s->params, "param", params_flat(s->params)));
     for (int i = 0; with_optimizer && i < optim_n_slot(s->optim); i++) {
         snprintf(prefix, sizeof prefix, "optim/%s", optim_slot_name(s->optim, i));
         TRY(list_add_flat(l, s->params, prefix, optim_slot(s->optim, i)));
@@ -135,8 +145,8 @@ out:
     return rc;
 }
 
-static Status save(const Comm *c, const TrainState *s, const SaveNote *note, float *weights,
-                   bool with_optimizer, const char *dir)
+Status state_save(const Comm *c, const TrainState *s, const SaveNote *note, bool with_optimizer,
+                  const char *dir)
 {
     Status rc = ST_OK;
     TensorList l = {0};
@@ -152,7 +162,7 @@ static Status save(const Comm *c, const TrainState *s, const SaveNote *note, flo
     info.extra = json_pack("{s:I, s:I, s:f, s:O?}", "skipped", (json_int_t)s->skipped, "n_average",
                            (json_int_t)s->n_average, "core_seconds", s->core_seconds, "held_out",
                            note->held_out);
-    Status local = list_state(s, weights, with_optimizer, &l);
+    Status local = list_state(s, with_optimizer, &l);
     if (local == ST_OK) local = config_to_json(s->cfg, &info.config);
     if (local == ST_OK && !info.extra)
         local = status_fail(ST_NOMEM, __FILE__, __LINE__, "manifest of %s", dir);
@@ -165,17 +175,6 @@ out:
     return rc;
 }
 
-Status state_save(const Comm *c, const TrainState *s, const SaveNote *note, bool with_optimizer,
-                  const char *dir)
-{
-    return save(c, s, note, params_flat(s->params), with_optimizer, dir);
-}
-
-Status state_save_average(const Comm *c, const TrainState *s, const SaveNote *note, const char *dir)
-{
-    return save(c, s, note, s->average, false, dir);
-}
-
 static Status load(TrainState *s, const char *dir, bool weights_only)
 {
     Status rc = ST_OK;
@@ -185,7 +184,7 @@ static Status load(TrainState *s, const char *dir, bool weights_only)
     const CkptInfo *info = ckpt_info(k);
     s->n_average = weights_only ? 0 : json_integer_value(json_object_get(info->extra, "n_average"));
     if (!s->average) s->n_average = 0;
-    TRY(list_state(s, params_flat(s->params), !weights_only, &l));
+    TRY(list_state(s, !weights_only, &l));
     for (int64_t i = 0; i < l.n; i++)
         TRY(ckpt_read(k, l.t[i].name, l.t[i].n_dim, l.t[i].dim, l.t[i].val));
     if (weights_only) goto out;
@@ -236,7 +235,7 @@ Status state_compare(const TrainState *s, const char *dir)
     Status rc = ST_OK;
     Ckpt *k = NULL;
     TensorList l = {0};
-    TRY(list_state(s, params_flat(s->params), true, &l));
+    TRY(list_state(s, true, &l));
     TRY(ckpt_open(dir, &k));
     const CkptInfo *info = ckpt_info(k);
     CHECK(

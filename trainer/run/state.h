@@ -37,9 +37,6 @@ typedef struct SaveNote {
  * Rank: collective. Errors: those of ckpt_write. */
 CHECKED Status state_save(const Comm *c, const TrainState *s, const SaveNote *note,
                           bool with_optimizer, const char *dir);
-/* Writes the running mean in place of the weights. Rank: collective. */
-CHECKED Status state_save_average(const Comm *c, const TrainState *s, const SaveNote *note,
-                                  const char *dir);
 
 /* Most that a checkpoint with the optimizer, and one with the weights alone, take on disk. Nothing
  * is made. Rank: local. */
@@ -59,4 +56,5 @@ CHECKED Status state_compare(const TrainState *s, const char *dir);
  * Rank: replicated. */
 void state_average(TrainState *s);
 void state_average_reset(TrainState *s);
+void state_swap_average(TrainState *s); /* the mean becomes the weights, and back */
 #endif

@@ -27,6 +27,8 @@ static Status record_average(const Job *job, const Leg *leg, LineVersion *v)
     snprintf(average.end, sizeof average.end, "releases/%s-averaged", v->name);
     TRY(leg_look(job, &average, &end));
     v->averaged = end.point;
+    json_decref(v->averaged_heldout);
+    v->averaged_heldout = json_incref(end.held_out);
 out:
     json_decref(end.held_out);
     return rc;
@@ -98,6 +100,9 @@ static Status run_leg(Job *job, const Leg *leg, bool both, Progress *progress)
     const Status opened =
         leg_open(both ? part : job->comm, job, &leg[mine], mine == 0 ? progress : NULL, &run);
     TRY(comm_agree(job->comm, opened));
+    TRY(job_mark(job));
+    const Status begun = leg_begin(run);
+    TRY(comm_agree(job->comm, begun));
     lost[mine] = leg_steps_lost(run);
     comm_max_i64(job->comm, lost, 2);
     for (int k = 0; k <= both; k++) TRY(comm_agree(job->comm, record_lost(job, leg + k, lost[k])));

@@ -1,0 +1,272 @@
+/* unit_plan.c — what is said before a run is what the run then does: steps, rates, memory, disk. */
+#include "tests/test_helper.h"
+#include "trainer/base/tree_sum.h"
+#include "trainer/run/plan.h"
+#include "trainer/run/step.h"
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 30 steps of 8 x 32 tokens; n_more options follow, "key=value". */
+static void open_job(int n_more, const char *const *more, RunConfig **cfg, Job **job)
+{
+    char text[1024];
+    const int n =
+        snprintf(text, sizeof text,
+                 "output_dir: %s/run\ncache_dir: %s/cache\n"
+                 "datasets: [{type: world, name: world, world_version: 1, world_bytes: 7680}]\n"
+                 "model: {hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, "
+                 "num_attention_heads: 2}\n"
+                 "max_seq_length: 32\nglobal_batch_size: 8\nlearning_rate: 3e-3\nwarmup_steps: 5\n"
+                 "save_steps: 4\n",
+                 test_dir(), test_dir());
+    T_OK(config_parse("plan.yaml", text, (size_t)n, n_more, more, cfg));
+    T_OK(job_open(comm_self(), *cfg, JOB_LOOK, job));
+}
+
+static void close_job(RunConfig *cfg, Job *job)
+{
+    job_close(job);
+    config_destroy(cfg);
+}
+
+static const char *const LINE[] = {"version=v1"};
+
+START_TEST(prices_four_versions_at_58_percent)
+{
+    RunConfig *cfg;
+    Job *job;
+    Plan *plan;
+    open_job(N_OF(LINE), LINE, &cfg, &job);
+    T_OK(plan_create(job, false, &plan));
+    T_EQ_I64(plan->n_cost, 4);
+    T_EQ_I64(plan->cost[0].steps.from_scratch, 30);
+    const PlanCost *four = &plan->cost[2];
+    T_EQ_I64(four->n_version, 4);
+    T_EQ_I64(four->path_switching, 174);
+    T_EQ_I64(four->steps.from_scratch, 300);
+    T_EQ_I64(four->steps.continual, 120);
+    T_NEAR((double)four->path_switching / (double)four->steps.from_scratch, 0.58, 1e-12);
+    T_EQ_I64(plan->steps_left, 30);
+    T_TRUE(isnan(plan_core_hours(plan, 30)));
+    plan_destroy(plan);
+    close_job(cfg, job);
+}
+END_TEST
+
+START_TEST(prices_the_tail_that_is_run_at_once)
+{
+    const char *const eager[] = {"version=v1", "average_main=true"};
+    RunConfig *cfg;
+    Job *job;
+    Plan *plan;
+    open_job(N_OF(eager), eager, &cfg, &job);
+    T_OK(plan_create(job, false, &plan));
+    T_EQ_I64(plan->cost[2].path_switching, 192);
+    T_EQ_I64(plan->steps_left, 48);
+    plan_destroy(plan);
+    close_job(cfg, job);
+}
+END_TEST
+
+START_TEST(gives_a_plain_run_no_rivals)
+{
+    RunConfig *cfg;
+    Job *job;
+    Plan *plan;
+    Text text = {0};
+    open_job(0, NULL, &cfg, &job);
+    T_OK(plan_create(job, false, &plan));
+    T_EQ_I64(plan->n_cost, 0);
+    T_OK(plan_text(plan, &text));
+    T_HAS(text.s, "train: steps 0 to 30 -> final");
+    T_TRUE(!strstr(text.s, "from scratch"));
+    text_fini(&text);
+    plan_destroy(plan);
+    close_job(cfg, job);
+}
+END_TEST
+
+/* The highest sum of live bytes in three real steps, against what was foretold. */
+START_TEST(foretells_memory)
+{
+    const char *const wide[] = {"version=v1", "micro_batch_size=2", "model.hidden_size=64",
+                                "model.intermediate_size=176"};
+    RunConfig *cfg;
+    Job *job;
+    Plan *plan;
+    TrainState *state;
+    Stepper *stepper;
+    StepResult result;
+    open_job(N_OF(wide), wide, &cfg, &job);
+    T_OK(plan_create(job, false, &plan));
+    const PlanMemory m = plan->memory;
+    plan_destroy(plan);
+    const int64_t before = mem_live_bytes();
+    T_OK(state_create(cfg, &state));
+    state_init_weights(state);
+    T_OK(stepper_create(comm_self(), state, &stepper));
+    for (int i = 0; i < 3; i++)
+        T_OK(stepper_run(stepper, job_own(job), 8 * i, leg_rate_at(job, &job->leg[0], i), &result));
+    const double held = (double)(mem_live_bytes() - before), foretold = (double)(m.total - m.data);
+    ck_assert_msg(held < 1.25 * foretold && held > 0.8 * foretold, "%.0f bytes are held, not %.0f",
+                  held, foretold);
+    stepper_destroy(stepper);
+    state_destroy(state);
+    close_job(cfg, job);
+}
+END_TEST
+
+START_TEST(foretells_the_memory_of_the_ordered_sum)
+{
+    const int64_t n = 5000;
+    const int leaves[] = {1, 2, 8, 64};
+    for (int64_t i = 0; i < N_OF(leaves); i++) {
+        TreeSum *ts;
+        T_OK(tree_sum_create(comm_self(), leaves[i], n, &ts));
+        const int64_t before = mem_live_bytes();
+        for (int leaf = 0; leaf < leaves[i]; leaf++) {
+            T_TRUE(tree_sum_leaf(ts));
+            tree_sum_leaf_done(ts);
+        }
+        tree_sum_finish(ts);
+        const int64_t held = mem_live_bytes() - before;
+        T_EQ_I64(tree_sum_bytes(comm_self(), leaves[i], n), held);
+        tree_sum_destroy(ts);
+    }
+}
+END_TEST
+
+/* Main path 0..12 saves at 4 and 8; branch 12..30 at 16, 20, 24, 28, of which 2 are kept and a third
+ * is there while it is written. */
+START_TEST(counts_checkpoints_on_disk)
+{
+    RunConfig *cfg;
+    Job *job;
+    Plan *plan;
+    open_job(N_OF(LINE), LINE, &cfg, &job);
+    T_OK(plan_create(job, false, &plan));
+    const PlanDisk *d = &plan->disk;
+    T_EQ_I64(d->periodic, (2 + 3) * d->full);
+    T_EQ_I64(d->kept, d->full + d->weights);
+    T_TRUE(d->weights > 4 * params_n_elem(plan->params));
+    T_TRUE(d->full > 12 * params_n_elem(plan->params));
+    T_OK(plan_check_disk(job));
+    plan_destroy(plan);
+    close_job(cfg, job);
+}
+END_TEST
+
+START_TEST(refuses_a_run_that_no_disk_holds)
+{
+    const char *const huge[] = {"version=v1", "model.hidden_size=65536",
+                                "model.intermediate_size=1048576", "model.num_hidden_layers=1024"};
+    RunConfig *cfg;
+    Job *job;
+    open_job(N_OF(huge), huge, &cfg, &job);
+    T_FAILS(plan_check_disk(job), IO, "of disk are free, this run writes");
+    close_job(cfg, job);
+}
+END_TEST
+
+START_TEST(lists_rates_that_read_back_exactly)
+{
+    RunConfig *cfg;
+    Job *job;
+    Text text = {0};
+    int64_t n = 0;
+    char *rest = NULL;
+    open_job(N_OF(LINE), LINE, &cfg, &job);
+    T_OK(plan_lr(job, &text));
+    const char *line = strtok_r(text.s, "\n", &rest);
+    T_EQ_STR(line, "version,path,step,lr");
+    for (const Leg *leg = job->leg; leg < job->leg + job->n_leg; leg++)
+        for (int64_t step = leg->from; step < leg->to; step++, n++) {
+            char start[64];
+            snprintf(start, sizeof start, "v1,%s,%lld,", leg->path, LL(step));
+            line = strtok_r(NULL, "\n", &rest);
+            T_TRUE(line && strncmp(line, start, strlen(start)) == 0);
+            T_TRUE(strtod(line + strlen(start), NULL) == leg_rate_at(job, leg, step).lr);
+        }
+    T_EQ_I64(n, 30);
+    T_TRUE(!strtok_r(NULL, "\n", &rest));
+    text_fini(&text);
+    close_job(cfg, job);
+}
+END_TEST
+
+static int64_t integer(const json_t *root, const char *block, const char *key)
+{
+    const json_t *o = block ? json_object_get(root, block) : root, *x = json_object_get(o, key);
+    T_TRUE(json_is_integer(x));
+    return json_integer_value(x);
+}
+
+START_TEST(says_the_same_as_json)
+{
+    RunConfig *cfg;
+    Job *job;
+    Plan *plan;
+    Text text = {0};
+    open_job(N_OF(LINE), LINE, &cfg, &job);
+    T_OK(plan_create(job, false, &plan));
+    T_OK(plan_json(plan, &text));
+    json_t *root = json_loads(text.s, JSON_REJECT_DUPLICATES, NULL);
+    T_TRUE(root);
+    T_EQ_I64(integer(root, NULL, "trainable_params"), params_n_elem(plan->params));
+    T_EQ_I64(integer(root, NULL, "frozen_params"), 0);
+    T_EQ_I64(integer(root, "steps", "branch"), 12);
+    T_EQ_I64(integer(root, "job", "tokens"), 30 * 8 * 32);
+    T_EQ_I64(integer(root, "memory", "total"), plan->memory.total);
+    T_EQ_I64((int64_t)json_array_size(json_object_get(root, "legs")), 2);
+    T_EQ_I64((int64_t)json_array_size(json_object_get(root, "trained")),
+             params_count(plan->params));
+    T_TRUE(json_is_null(json_object_get(root, "time")));
+    json_decref(root);
+    text_fini(&text);
+    plan_destroy(plan);
+    close_job(cfg, job);
+}
+END_TEST
+
+START_TEST(fails_cleanly_without_memory_or_disk)
+{
+    RunConfig *cfg;
+    Job *job;
+    open_job(N_OF(LINE), LINE, &cfg, &job);
+    const int64_t live = mem_live();
+    for (int n = 1;; n++) {
+        Plan *plan = NULL;
+        Text text = {0};
+        fault_arm(n, false);
+        Status rc = plan_create(job, false, &plan);
+        if (rc == ST_OK) rc = plan_text(plan, &text);
+        const bool hit = fault_disarm();
+        T_TRUE(hit == (rc != ST_OK));
+        text_fini(&text);
+        plan_destroy(plan);
+        status_clear();
+        T_EQ_I64(mem_live(), live);
+        if (!hit) break;
+    }
+    close_job(cfg, job);
+    T_EQ_I64(mem_live(), 0);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *t[] = {prices_four_versions_at_58_percent,
+                        prices_the_tail_that_is_run_at_once,
+                        gives_a_plain_run_no_rivals,
+                        foretells_memory,
+                        foretells_the_memory_of_the_ordered_sum,
+                        counts_checkpoints_on_disk,
+                        refuses_a_run_that_no_disk_holds,
+                        lists_rates_that_read_back_exactly,
+                        says_the_same_as_json,
+                        fails_cleanly_without_memory_or_disk};
+    return test_main("unit.plan", t, N_OF(t));
+}
