@@ -47,8 +47,9 @@ typedef struct Line {
     LineVersion *version; /* in the order they were started */
 } Line;
 
-/* Reads dir/line.json; a directory without one gives an empty line. Rank: local (all ranks may
- * read). Errors  ST_FORMAT damaged or of a newer format */
+/* Reads dir/line.json; a directory without one gives an empty line.
+ * Rank    local (all ranks may read)
+ * Errors  ST_FORMAT damaged or of a newer format */
 CHECKED Status line_load(const char *dir, Line **line);
 void line_destroy(Line *line);
 CHECKED Status line_save(const Line *line); /* atomic. Rank: local (rank 0) */

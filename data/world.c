@@ -232,7 +232,7 @@ static Lots make_lots(const World *w, int64_t version)
 
 static int64_t recipe_bytes(int64_t version)
 {
-    return (version == 1 ? 3600 : 3000) * 1024; /* steps of 8 rows of 128 bytes */
+    return (version == 1 ? 3000 : 2400) * 1024; /* steps of 8 rows of 128 bytes */
 }
 
 static Status write_corpus(const World *world, const WorldSpec *spec, int64_t version, Counts count,

@@ -32,9 +32,8 @@ CHECKED Status path_plan_line(const PathVersion *v, int64_t n, PathSteps *steps)
  *
  * Math    from_scratch   sum_k sum_{j<=k} T_j: version k trains on the steps 0 .. end_k
  *         continual      sum_k T_k
- *         lazy           sum_k T_k + sum_{k<n} (end_k - b_k): a version's main tail is run by its
- * successor eager          sum_k T_k + sum_k (end_k - b_k): the tail is run at once (concurrent,
- * averaged) */
+ *         lazy           sum_k T_k + sum_{k<n} (end_k - b_k): a version's main tail is run by its successor
+ *         eager          sum_k T_k + sum_k (end_k - b_k): the tail is run at once (concurrent, averaged) */
 typedef struct PathCost {
     int64_t from_scratch, continual, lazy, eager;
     double continual_ratio, lazy_ratio, eager_ratio; /* to from_scratch; 0 when n = 0 */

@@ -1,14 +1,12 @@
-/* sched_path_switching.c — one main path at the maximal rate for ever, and a decaying branch for
- * every release.
+/* sched_path_switching.c — one main path at the maximal rate for ever, and a decaying branch for every release.
  *
- *   main(t)   = eta_max w(t)                  w(t) = min(1, (t+1)/W): one warm-up, in the first
- * version branch(t) = decay(x) w(t),                x = (t - b_k)/(T_end - b_k), decay(0) =
- * eta_max, limit eta_min
+ *   main(t)   = eta_max w(t),     w(t) = min(1, (t+1)/W): one warm-up, in the first version
+ *   branch(t) = decay(x) w(t),    x = (t - b_k)/(T_end - b_k), decay(0) = eta_max, limit eta_min
  *
- * Both follow t along the line, so the branch leaves the main path without a jump and without a
- * second warm-up (w is 1 by then, unless b_k lies in the warm-up itself, as with decay_fraction 1
- * in the first version). Wang et al. 2024, arXiv:2410.04103. branch_beta2: Dremov et al. 2025,
- * arXiv:2508.01483. */
+ * Both follow t along the line, so the branch leaves the main path without a jump and without a second warm-up (w is 1 by
+ * then, unless b_k lies in the warm-up itself, as with decay_fraction 1 in the first version). On the path "branch",
+ * steps before b_k are those of the main path: so a rival can run the whole shape as one path.
+ * Wang et al. 2024, arXiv:2410.04103. branch_beta2: Dremov et al. 2025, arXiv:2508.01483. */
 #include "schedules/sched_shape.h"
 
 typedef struct PathSwitchingOpts {

@@ -2,9 +2,30 @@
 # e2e.sh CASE TRAINER MPIEXEC — the program as a user runs it, on tiny lines of the demo world. Each case prints what it compared.
 set -eu
 case_name=$1 TRAINER=$2 MPIEXEC=$3
-. "$(dirname "$0")/tiny_line.sh"
+src=$(cd "$(dirname "$0")/.." && pwd)
+. "$src/tests/tiny_line.sh"
 
 digest() { sha256sum | cut -c1-16; }
+
+# background OUTPUT_DIR RANKS key=value ...: starts version 1, 300 steps of it, as $job; what it prints goes to $dir/part
+background() {
+    bg_out=$1 bg_np=$2
+    shift 2
+    : >"$dir/part" # what an earlier job printed is not to be taken for this one's
+    # shellcheck disable=SC2046  # words
+    "$MPIEXEC" -n "$bg_np" "$TRAINER" "$dir/tiny.yaml" $(version_args 1) "output_dir=$bg_out" datasets.0.world_bytes=76800 "$@" \
+        >"$dir/part" 2>&1 </dev/null &
+    job=$!
+}
+await() { # TEXT: until the job has printed it
+    n=0
+    until grep -q "$1" "$dir/part"; do
+        n=$((n + 1))
+        kill -0 $job 2>/dev/null && [ $n -lt 1200 ] || { cat "$dir/part"; fail "it never said \"$1\""; }
+        sleep 0.1
+    done
+}
+finish() { code=0; wait $job || code=$?; }
 
 case "$case_name" in
 ranks) # ranks and threads change who computes what, never the bits
@@ -185,5 +206,88 @@ replay) # steps run again give the same bits, or the first that differs is named
     cp -r "$dir/l" "$dir/groups"
     sed -i 's/^reduction_groups: .*/reduction_groups: 1/' "$dir/groups/v1/config.yaml"
     replay 65 'numerics: reduction_groups was 8, is 1' "$dir/groups/branch-points/v1" 100 ;;
+watchdog) # a rank that stands still ends the job, which says in what it stood
+    background "$dir/l" 2 save_steps=100 watchdog_step_s=2
+    await 'step-000100 saved'
+    stopped=$(pgrep -P $job | tail -n 1)
+    kill -STOP "$stopped"
+    finish
+    same "exit code" 69 $code
+    line=$(grep 'rank 0: error: ' "$dir/part")
+    case $line in
+    "rank 0: error: step at step "*" has lasted 2 s, the limit is 2 s: another rank is lost or hangs") say "$line" ;;
+    *) cat "$dir/part"; fail "the message" ;;
+    esac
+    n=0
+    while ps -o stat= -p "$stopped" | grep -qv Z; do # as a zombie it may wait for somebody to ask
+        n=$((n + 1))
+        [ $n -lt 100 ] || fail "the rank that hangs is left over"
+        sleep 0.1
+    done
+    background "$dir/l" 2 save_steps=100
+    await 'goes on at step'
+    kill -USR1 $job
+    finish
+    same "exit code of the same command, asked to stop" 75 $code
+    verified "$dir/l" ;;
+full_disk) # one message, nothing lost, and on it goes when there is room again
+    [ "$(id -u)" = 0 ] || skip "only root may mount a small disk"
+    mkdir "$dir/disk"
+    mount -t tmpfs -o size=24m tmpfs "$dir/disk" 2>/dev/null || skip "a tmpfs cannot be mounted here"
+    trap 'umount -l "$dir/disk"; rm -rf "$dir"' EXIT
+    background "$dir/whole" 1 save_total_limit=2
+    finish
+    same "exit code with room enough" 0 $code
+    for np in 1 2; do
+        background "$dir/disk/l$np" $np save_total_limit=2
+        await 'step-000020 saved'
+        cat /dev/zero >"$dir/disk/filler" 2>/dev/null || true
+        finish
+        same "exit code on a full disk, $np ranks" 74 $code
+        line=$(grep '^error: ' "$dir/part")
+        case $line in *"$dir/disk/l$np/"*"No space left on device"*) say "$line" ;; *) cat "$dir/part"; fail "the message" ;; esac
+        same "error lines" 1 "$(grep -c '^error: ' "$dir/part")"
+        verified "$dir/disk/l$np"
+        rm "$dir/disk/filler"
+        background "$dir/disk/l$np" $np save_total_limit=2
+        finish
+        same "exit code with room again" 0 $code
+        same "v1" "$(payload "$dir/whole/releases/v1")" "$(payload "$dir/disk/l$np/releases/v1")"
+        rm -r "$dir/disk/l$np"
+    done ;;
+slurm) # the batch script: asked to stop it saves and queues itself again, once
+    mkdir "$dir/bin"
+    printf '#!/bin/sh\necho "$*" >>"%s"\n' "$dir/scontrol" >"$dir/bin/scontrol"
+    chmod +x "$dir/bin/scontrol"
+    {
+        say 'extends: tiny.yaml'
+        say 'version: v1'
+        say "output_dir: $dir/l"
+        say 'datasets: [{type: world, name: world, world_version: 1, world_bytes: 76800}]'
+    } >"$dir/slurm.yaml"
+    batch() {
+        : >"$dir/part"
+        PATH="$dir/bin:$PATH" SLURM_JOB_ID=17 CONFIG="$dir/slurm.yaml" TRAINER="$TRAINER" LAUNCH="$MPIEXEC -n 2" \
+            sh "$src/scripts/slurm.sbatch" >"$dir/part" 2>&1 </dev/null &
+        job=$!
+    }
+    asked=0
+    for signal in TERM USR1; do
+        batch
+        await 'switchyard '
+        kill -$signal $job
+        finish
+        asked=$((asked + 1))
+        same "exit code after SIG$signal" 75 $code
+        grep 'stopped on request at step' "$dir/part" || fail "it does not say where it stopped"
+        same "jobs queued again" "$asked" "$(grep -c '^requeue 17$' "$dir/scontrol")"
+    done
+    batch
+    finish
+    same "exit code of the third job" 0 $code
+    same "jobs queued again" 2 "$(wc -l <"$dir/scontrol")"
+    background "$dir/whole" 1
+    finish
+    same "v1 in three jobs" "$(payload "$dir/whole/releases/v1")" "$(payload "$dir/l/releases/v1")" ;;
 *) fail "no case $case_name" ;;
 esac

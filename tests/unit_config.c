@@ -387,6 +387,11 @@ static const struct {
      "num_train_epochs: found 2, expected 1: no sample repeats"},
     {BASE "version: v1\nbranch_from: /l@b\ninit_from: c\n",
      "x.yaml:6: init_from: is set but never read: this run has branch_from: /l@b"},
+    {BASE "version: v2\nfollows: v1\nbranch_from: /l@b\n",
+     "x.yaml:5: follows: is set but never read: this run has branch_from: /l@b"},
+    {BASE "branch_from: /l@b\n",
+     "x.yaml:4: branch_from: is set but never read: it needs paradigm: path_switching"},
+    {BASE "version: v1\nbranch_from: /l\n", "x.yaml:5: branch_from: found /l, expected LINE@POINT"},
 };
 
 START_TEST(refuses_with_place_and_reason)
@@ -564,7 +569,8 @@ START_TEST(difference_lists_what_changes_the_trajectory)
     } CHANGED[] = {
         {BASE "learning_rate: 1e-3\n", "learning_rate: 0.0003 before, 0.001 now"},
         {BASE "optim: sgd\n", "optim: adamw before, sgd now"},
-        {BASE "seed: 1\nlearning_rate: 1e-3\n", "learning_rate: 0.0003 before, 0.001 now; "},
+        {BASE "seed: 1\nlearning_rate: 1e-3\n",
+         "data_seed: 42 before, 1 now; learning_rate: 0.0003 before, 0.001 now"},
         {BASE "optim: sgd\n", "momentum: not set before, 0.9 now"},
         {BASE "optim: sgd\n", "adam_beta1: 0.9 before, not set now"},
         {BASE "max_steps: 10\n", "num_train_epochs: 1 before, not set now"},

@@ -75,7 +75,7 @@ int main(int argc, char **argv)
     if (rc == ST_STOPPED)
         LOG_I("%s", status_message());
     else if (rc != ST_OK)
-        LOG_E("%s", status_message());
+        LOG_E("%s%s", rc == ST_NOMEM ? "out of memory: " : "", status_message());
     LOG_D("%s", status_trail());
     watchdog_stop();
     comm_finish(world);

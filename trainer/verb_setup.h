@@ -6,9 +6,9 @@
 #include "trainer/run/loaded_model.h"
 #include "trainer/verb.h"
 
-/* argv: [verb] x.yaml [key=value ...], with the verb's own flags among them. All ranks must have
- * read the same. Rank    collective Errors  ST_USAGE, ST_CONFIG; ST_CONFIG when ranks read
- * different configs */
+/* argv: [verb] x.yaml [key=value ...], with the verb's own flags among them. All ranks must have read the same.
+ * Rank    collective
+ * Errors  ST_USAGE; ST_CONFIG, also when ranks read different configs */
 CHECKED Status setup_config(const Comm *world, int argc, char **argv, const VerbFlag *flags,
                             int64_t n_flag, RunConfig **cfg);
 

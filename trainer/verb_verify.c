@@ -180,13 +180,24 @@ out:
     return rc;
 }
 
+typedef struct VerifyOpts {
+    int64_t replay;
+} VerifyOpts;
+
+// clang-format off
+static const OptSpec VERIFY_OPTS[] = {
+    OPT_COUNT(VerifyOpts, replay, 0, 1, 1e12, "steps to run again"),
+    OPT_END
+};
+// clang-format on
+
 Status verb_verify(const Comm *world, int argc, char **argv)
 {
     Status rc = ST_OK;
     bool json = false;
     const char *steps = NULL;
     int n_rest;
-    int64_t n_step = 0;
+    VerifyOpts opts = {0};
     json_t *replayed = NULL;
     Tally tally = {.list = json_array()};
     const VerbFlag flags[] = {{.name = "--json", .on = &json},
@@ -194,12 +205,12 @@ Status verb_verify(const Comm *world, int argc, char **argv)
     const char **rest = mem_array(argc, sizeof *rest);
     CHECK(rest, NOMEM, "%d arguments", argc);
     TRY(verb_parse(argc, argv, flags, N_OF(flags), 1, 1, rest, &n_rest));
-    CHECK(!steps || (opt_read_count(steps, &n_step) == ST_OK && n_step > 0), USAGE,
-          "verify: --replay takes a number of steps, found \"%s\"", steps);
+    TRY(verb_set("verify", "--replay", steps, VERIFY_OPTS, &opts));
     tally.json = json;
     const bool first = comm_rank(world) == 0;
     Status found = comm_agree(world, first ? verify(rest[0], &tally) : ST_OK);
-    if (found == ST_OK && n_step > 0) found = replay(world, rest[0], n_step, json, &replayed);
+    if (found == ST_OK && opts.replay > 0)
+        found = replay(world, rest[0], opts.replay, json, &replayed);
     TRY(comm_agree(world, json && first && tally.list ? print_json(&tally, replayed) : ST_OK));
     TRY(found);
 out:

@@ -40,11 +40,12 @@ const ModelConfig *model_config(const Model *m); /* complete: nothing left to de
  *       Norms 1, biases 0 in both. */
 void model_init_weights(Model *m, uint64_t seed);
 
-/* The loss of one micro-batch; resets the tape first. With `backward`, gradients are added to the
- * bound Param.grad; nothing is divided. Without it, nothing is kept for a backward. Units   nats,
- * summed over the labels of the batch Errors  ST_CONFIG rows longer than max_position_embeddings;
- * ST_SHAPE ids out of range; ST_NOMEM Owns    *nats (unless nats is NULL): the loss of each token
- * (B,T), 0 without a label, until the next reset */
+/* The loss of one micro-batch; resets the tape first. With `backward`, gradients are added to the bound Param.grad;
+ * nothing is divided. Without it, nothing is kept for a backward.
+ *
+ * Units   nats, summed over the labels of the batch
+ * Errors  ST_CONFIG rows longer than max_position_embeddings; ST_SHAPE ids out of range; ST_NOMEM
+ * Owns    *nats (unless nats is NULL): the loss of each token (B,T), 0 without a label, until the next reset */
 CHECKED Status model_loss(const Model *m, Tape *t, const Batch *batch, bool backward,
                           double *loss_sum, const real **nats);
 

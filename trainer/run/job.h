@@ -67,10 +67,11 @@ typedef enum JobUse {
     JOB_TRAIN
 } JobUse; /* JOB_TRAIN: makes and locks the output directory first */
 
-/* Reads the line, opens the data of every version that is needed, plans steps and legs, checks that
- * all fits together. Rank    collective Errors  ST_DATA a predecessor is missing or unfinished, its
- * data changed, another job holds the directory; ST_CONFIG the config contradicts the line Owns
- * borrows comm and cfg */
+/* Reads the line, opens the data of every version that is needed, plans steps and legs, checks that all fits together.
+ * Rank    collective
+ * Errors  ST_DATA a predecessor is missing or unfinished, its data changed; ST_CONFIG the config contradicts the line,
+ *         another job holds the directory
+ * Owns    borrows comm and cfg */
 CHECKED Status job_open(const Comm *comm, const RunConfig *cfg, JobUse use, Job **job);
 void job_close(Job *job);
 

@@ -76,6 +76,9 @@ static Status adopt_numerics(LegRun *r, const json_t *then)
     if (!free_choice || !gemm_then || !dtype_then || !gemm_has_backend(gemm_then)) goto out;
     if (strcmp(now.backend, gemm_then) == 0 && strcmp(now.compute_dtype, dtype_then) == 0) goto out;
     TRY(gemm_init(gemm_then, dtype_then));
+    if (speaks(r))
+        progress_note(r->progress, "%s goes on with GEMM %s %s %s, as it began", r->leg->title,
+                      gemm_choice().backend, gemm_choice().kernels, gemm_choice().compute_dtype);
     json_decref(r->numerics);
     r->numerics = numerics_fingerprint(stepper_n_group(r->stepper));
     CHECK(r->numerics, NOMEM, "numerics fingerprint");
@@ -188,9 +191,9 @@ static Status leg_start(LegRun *r)
     Status rc = ST_OK;
     r->saves = job_path(r->job, r->leg->saves);
     r->end = job_path(r->job, r->leg->end);
-    TRY(comm_agree(r->comm, r->saves && r->end
-                                ? state_create(r->v->cfg, &r->state)
-                                : status_fail(ST_NOMEM, __FILE__, __LINE__, "paths")));
+    TRY(comm_agree(r->comm, r->saves && r->end ? state_create(r->v->cfg, &r->state)
+                                               : status_fail(ST_NOMEM, __FILE__, __LINE__,
+                                                             "directories of the leg")));
     TRY(stepper_create(r->comm, r->state, &r->stepper));
     r->numerics = numerics_fingerprint(stepper_n_group(r->stepper));
     TRY(comm_agree(

@@ -110,14 +110,16 @@ static Status read_checkpoint(Replay *r)
     Status rc = ST_OK;
     Ckpt *k = NULL;
     char *run = NULL, version[LINE_NAME];
+    CHECK(has_file(r->dir, "manifest.json"), DATA,
+          "%s: is no checkpoint; steps are run again from a branch point or a periodic one",
+          r->dir);
     TRY(ckpt_open(r->dir, &k));
     const CkptInfo *info = ckpt_info(k);
-    const bool release = strcmp(info->kind, "release") == 0,
-               main_path = strcmp(info->kind, "main") == 0;
-    CHECK(
-        !release && strcmp(info->kind, "final") != 0, DATA,
-        "%s: is a %s, no step follows it; replay begins at a branch point or a periodic checkpoint",
-        r->dir, info->kind);
+    const bool main_path = strcmp(info->kind, "main") == 0;
+    CHECK(strcmp(info->kind, "release") != 0 && strcmp(info->kind, "final") != 0, DATA,
+          "%s: is a %s, no step follows it; steps are run again from a branch point or a periodic "
+          "checkpoint",
+          r->dir, info->kind);
     r->numerics = json_incref(info->fingerprint);
     r->leg.from = info->step;
     r->leg.path = main_path ? "main" : "branch";

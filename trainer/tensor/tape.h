@@ -29,11 +29,10 @@ CHECKED Status tape_const(Tape *t, Dtype dtype, const void *raw, int n_dim, cons
  * until the block's end, so make it outside). NULL when there is none. */
 void *tape_alloc(Tape *t, int64_t n, size_t elem_bytes);
 
-/* y = f(x), a part of the network that a block of memory can be saved on: with checkpointing on,
- * its inner tensors are dropped after the forward and computed again, same bits, in the backward.
- * Without any gradient to come they are always dropped. Parameters are leaves inside fn; x and y
- * are its only other ties. Owns  copies ctx (ctx_bytes); what it points to must live until the
- * backward */
+/* y = f(x), a part of the network that a block of memory can be saved on: with checkpointing on, its inner tensors are
+ * dropped after the forward and computed again, same bits, in the backward. Without any gradient to come they are
+ * always dropped. Parameters are leaves inside fn; x and y are its only other ties.
+ * Owns    copies ctx (ctx_bytes); what it points to must live until the backward */
 typedef Status (*TapeBlockFn)(Tape *t, const void *ctx, Tensor *x, Tensor **y);
 CHECKED Status tape_block(Tape *t, TapeBlockFn fn, const void *ctx, size_t ctx_bytes, Tensor *x,
                           Tensor **y);
