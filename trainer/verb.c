@@ -1,5 +1,6 @@
 /* verb.c — what the verbs share: reading their arguments. */
 #include "trainer/verb.h"
+#include "trainer/base/mem.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -51,5 +52,21 @@ Status verb_set(const char *verb, const char *flag, const char *text, const OptS
     status_clear();
     CHECK(false, USAGE, "%s: %s: %s", verb, flag, why);
 out:
+    return rc;
+}
+
+Status verb_look(const Comm *world, int argc, char **argv,
+                 Status (*show)(const char *dir, bool json))
+{
+    Status rc = ST_OK;
+    bool json = false;
+    int n_rest;
+    const VerbFlag flags[] = {{.name = "--json", .on = &json}};
+    const char **rest = mem_array(argc, sizeof *rest);
+    CHECK(rest, NOMEM, "%d arguments", argc);
+    TRY(verb_parse(argc, argv, flags, N_OF(flags), 1, 1, rest, &n_rest));
+    TRY(comm_agree(world, comm_rank(world) == 0 ? show(rest[0], json) : ST_OK));
+out:
+    mem_free(rest);
     return rc;
 }

@@ -43,4 +43,8 @@ CHECKED Status verb_parse(int argc, char **argv, const VerbFlag *flags, int64_t 
  * Errors  ST_USAGE naming verb and flag, what was found and what was expected */
 CHECKED Status verb_set(const char *verb, const char *flag, const char *text, const OptSpec *specs,
                         void *opts);
+
+/* A verb that only looks: "DIR [--json]", shown by rank 0. Rank: collective. */
+CHECKED Status verb_look(const Comm *world, int argc, char **argv,
+                         Status (*show)(const char *dir, bool json));
 #endif

@@ -1,6 +1,5 @@
 /* verb_inspect.c — trainer inspect DIR [--json]: what a checkpoint holds. */
 #include "checkpoints/ckpt.h"
-#include "trainer/base/mem.h"
 #include "trainer/verb.h"
 #include <math.h>
 #include <stdio.h>
@@ -84,15 +83,5 @@ out:
 
 Status verb_inspect(const Comm *world, int argc, char **argv)
 {
-    Status rc = ST_OK;
-    bool json = false;
-    int n_rest;
-    const VerbFlag flags[] = {{.name = "--json", .on = &json}};
-    const char **rest = mem_array(argc, sizeof *rest);
-    CHECK(rest, NOMEM, "%d arguments", argc);
-    TRY(verb_parse(argc, argv, flags, N_OF(flags), 1, 1, rest, &n_rest));
-    TRY(comm_agree(world, comm_rank(world) == 0 ? inspect(rest[0], json) : ST_OK));
-out:
-    mem_free(rest);
-    return rc;
+    return verb_look(world, argc, argv, inspect);
 }

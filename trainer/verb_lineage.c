@@ -1,5 +1,4 @@
 /* verb_lineage.c — trainer lineage DIR [--json]: the line as a tree. */
-#include "trainer/base/mem.h"
 #include "trainer/run/lineage.h"
 #include "trainer/verb.h"
 #include <stdio.h>
@@ -22,15 +21,5 @@ out:
 
 Status verb_lineage(const Comm *world, int argc, char **argv)
 {
-    Status rc = ST_OK;
-    bool json = false;
-    int n_rest;
-    const VerbFlag flags[] = {{.name = "--json", .on = &json}};
-    const char **rest = mem_array(argc, sizeof *rest);
-    CHECK(rest, NOMEM, "%d arguments", argc);
-    TRY(verb_parse(argc, argv, flags, N_OF(flags), 1, 1, rest, &n_rest));
-    TRY(comm_agree(world, comm_rank(world) == 0 ? print_lineage(rest[0], json) : ST_OK));
-out:
-    mem_free(rest);
-    return rc;
+    return verb_look(world, argc, argv, print_lineage);
 }

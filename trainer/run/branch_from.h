@@ -1,4 +1,4 @@
-/* branch_from.h — another decay from a saved point of a main path: which point, whose data, which config. */
+/* branch_from.h — another decay from a saved point of a main path: which point, whose data. */
 #ifndef TRAINER_RUN_BRANCH_FROM_H
 #define TRAINER_RUN_BRANCH_FROM_H
 #include "checkpoints/line.h"

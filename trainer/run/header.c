@@ -6,17 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-int64_t job_steps_left(const Job *job)
-{
-    int64_t n = 0, reached;
-    for (int64_t i = 0; i < job->n_leg; i++) {
-        if (leg_reached(job, &job->leg[i], &reached) != ST_OK)
-            status_clear(); /* the run itself will say what is wrong */
-        n += job->leg[i].to - reached;
-    }
-    return n;
-}
-
 static void print_data(const Job *job, Progress *p)
 {
     const Version *own = job_own(job);
@@ -34,13 +23,17 @@ static void print_data(const Job *job, Progress *p)
                     LL(job->cfg->pack.max_seq_length), dropped);
 }
 
-static void print_machine(const Job *job, Progress *p)
+static void print_machine(const Plan *plan, Progress *p)
 {
+    const Job *job = plan->job;
+    char text[16], memory[16];
     const GemmChoice g = gemm_choice();
     progress_header(p, "kernels", "GEMM %s %s %s, vectors %s; %d rank%s x %d thread%s", g.backend,
                     g.kernels, g.compute_dtype, kernels()->name, comm_size(job->comm),
                     comm_size(job->comm) > 1 ? "s" : "", omp_get_max_threads(),
                     omp_get_max_threads() > 1 ? "s" : "");
+    progress_header(p, "memory", "%s a rank",
+                    progress_bytes(plan->memory.total, memory));
     if (strcmp(g.backend, "reference") == 0) return; /* nobody expects speed of it */
     const GemmRate rate = gemm_rate(omp_get_max_threads());
     if (rate.expected_gflops > 0 && rate.gflops < 0.5 * rate.expected_gflops)
@@ -48,17 +41,24 @@ static void print_machine(const Job *job, Progress *p)
             p, "warning",
             "products run at %.0f GFLOP/s, this CPU usually gives %.0f: is the machine busy?",
             rate.gflops, rate.expected_gflops);
+    if (plan->steps_left == 0) return;
+    const double usual_share = 0.5; /* of the products' rate, that whole steps reach */
+    const double seconds = (double)plan->steps_left * plan->flops_per_step /
+                           (1e9 * usual_share * rate.gflops * comm_size(job->comm));
+    progress_header(p, "time", "about %s for %lld steps, if steps reach half of the products' rate",
+                    progress_duration(seconds, text), LL(plan->steps_left));
 }
 
-Status header_print(const Job *job, Progress **progress)
+Status header_print(const Plan *plan, Progress **progress)
 {
     Status rc = ST_OK;
+    const Job *job = plan->job;
     const RunConfig *cfg = job->cfg;
     char count[16];
     const ProgressOpts opts = {.out = stderr,
                                .mode = PROGRESS_AUTO,
                                .logging_steps = cfg->logging_steps,
-                               .total_steps = job_steps_left(job)};
+                               .total_steps = plan->steps_left};
     TRY(progress_create(&opts, progress));
     progress_header(*progress, "switchyard", "%s  %s%s%s%s%s", SWITCHYARD_VERSION, cfg->output_dir,
                     cfg->version ? "  " : "", cfg->version ? cfg->version : "",
@@ -67,7 +67,7 @@ Status header_print(const Job *job, Progress **progress)
                     progress_count((double)model_n_params(&cfg->model), count), cfg->optim,
                     cfg->lr_scheduler_type, ((const SchedCommon *)cfg->sched_opts)->learning_rate);
     print_data(job, *progress);
-    print_machine(job, *progress);
+    print_machine(plan, *progress);
     for (int64_t i = 0; i < job->n_leg; i++)
         progress_header(*progress, i == 0 ? "legs" : "", "%s: steps %lld to %lld -> %s",
                         job->leg[i].title, LL(job->leg[i].from), LL(job->leg[i].to),

@@ -2,12 +2,9 @@
  * which kernels. */
 #ifndef TRAINER_RUN_HEADER_H
 #define TRAINER_RUN_HEADER_H
-#include "trainer/run/job.h"
+#include "trainer/run/plan.h"
 #include "trainer/run/progress.h"
 
 /* Prints the header and gives the progress line of the job. Rank: local (rank 0). */
-CHECKED Status header_print(const Job *job, Progress **progress);
-
-/* Steps the job still has to run, as far as the disk tells. */
-int64_t job_steps_left(const Job *job);
+CHECKED Status header_print(const Plan *plan, Progress **progress);
 #endif

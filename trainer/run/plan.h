@@ -1,4 +1,5 @@
-/* plan.h — all that is known of a job before a core-hour is spent: what is trained, on what, what it takes and costs. */
+/* plan.h — all that is known of a job before a core-hour is spent: what is trained, on what, and what
+ * it takes. */
 #ifndef TRAINER_RUN_PLAN_H
 #define TRAINER_RUN_PLAN_H
 #include "trainer/run/job.h"

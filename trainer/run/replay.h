@@ -1,27 +1,27 @@
-/* replay.h — steps run a second time from a checkpoint, into nowhere, and compared with what the run wrote down. */
+/* replay.h — steps run a second time from a checkpoint, into nowhere, and compared with what the run
+ * wrote down. */
 #ifndef TRAINER_RUN_REPLAY_H
 #define TRAINER_RUN_REPLAY_H
 #include "trainer/run/leg.h"
 
 typedef struct Replay {
     char *dir; /* of the checkpoint */
-    RunConfig *
-        cfg; /* of the version whose data the steps train on, as it lies beside the run; kernels as in the checkpoint */
+    /* That lies beside the run, of the version whose data comes next; with the checkpoint's kernels. */
+    RunConfig *cfg;
     Job *job;
     Leg leg;          /* from the checkpoint on */
     json_t *numerics; /* the fingerprint in the checkpoint */
 
     int64_t n_step; /* run again, all of them compared */
-    json_t *
-        equal; /* the later checkpoints that were reached and are the same: {dir, step, payload_sha256} */
-    char *unlike; /* NULL, or what is not the same in this program or machine as it was then */
+    json_t *equal;  /* checkpoints met on the way, all the same: {dir, step, payload_sha256} */
+    char *unlike;   /* NULL, or what of the fingerprint is not as it was */
 } Replay;
 
 /* Finds the run around a checkpoint, the config and the data that come next. From a branch point
  * that is the branch.
  *
  * Rank    collective
- * Errors  ST_DATA no checkpoint with an optimizer, no run around it, its config or data edited since */
+ * Errors  ST_DATA no checkpoint with an optimizer, no run around it, config or data edited since */
 CHECKED Status replay_open(const Comm *comm, const char *dir, Replay **r);
 void replay_close(Replay *r);
 

@@ -151,16 +151,19 @@ Status train(const Comm *world, const RunConfig *cfg)
 {
     Status rc = ST_OK;
     Job *job = NULL;
+    Plan *plan = NULL;
     Progress *progress = NULL;
     TRY(job_open(world, cfg, JOB_TRAIN, &job));
     TRY(comm_agree(world, is_root(job) ? plan_check_disk(job) : ST_OK));
     TRY(job_begin(job));
-    TRY(comm_agree(world, comm_rank(world) == 0 ? header_print(job, &progress) : ST_OK));
+    TRY(plan_create(job, false, &plan));
+    TRY(comm_agree(world, is_root(job) ? header_print(plan, &progress) : ST_OK));
     TRY(run_legs(job, progress));
     LOG_I("%s is finished: %s", job_own(job)->name[0] ? job_own(job)->name : "the run",
           job->leg[job->n_leg - 1].end);
 out:
     progress_destroy(progress);
+    plan_destroy(plan);
     if (job && job->lock && write_status(job, rc) != ST_OK)
         LOG_W("status.json of %s could not be written", cfg->output_dir);
     job_close(job);
