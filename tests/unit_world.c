@@ -174,7 +174,7 @@ static void recount(int64_t version)
         read_line(line, q, n, stated, &n_asked);
     }
     T_NEAR((double)n_asked / (double)n_line, 0.10, 0.01);
-    const int64_t least[] = {[WORLD_UNCHANGED] = 40, [WORLD_CHANGED] = 200, [WORLD_NEW] = 170};
+    const int64_t least[] = {[WORLD_UNCHANGED] = 35, [WORLD_CHANGED] = 190, [WORLD_NEW] = 140};
     for (int64_t i = 0; i < n; i++) {
         const int64_t now = q[i].statements[version - 1];
         T_EQ_I64(now, stated[i / 8][i % 8 / 2]);
