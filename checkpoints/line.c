@@ -142,7 +142,7 @@ json_t *line_to_json(const Line *line)
     const LineLedger sum = line_total(line);
     return json_pack("{s:i, s:s, s:s, s:o, s:{s:I, s:I, s:I, s:f}}", "format", LINE_FORMAT,
                      "program", SWITCHYARD_VERSION, "paradigm", line->paradigm, "versions",
-                     versions, "ledger", "steps", (json_int_t)(sum.steps_main + sum.steps_branch),
+                     versions, "ledger", "steps", (json_int_t)sum.steps_main + sum.steps_branch,
                      "steps_lost", (json_int_t)sum.steps_lost, "tokens", (json_int_t)sum.tokens,
                      "core_seconds", sum.core_seconds);
 }

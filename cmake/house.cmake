@@ -1,8 +1,11 @@
 # house.cmake — how a room is built: flags, one static library a folder, the same sources once more in double.
 
 add_compile_definitions(_GNU_SOURCE SWITCHYARD_VERSION="${PROJECT_VERSION}")
-add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wno-format-truncation -Werror
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror
                     -march=x86-64-v3 -fno-math-errno -fno-trapping-math -ffp-contract=off)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-Wno-format-truncation) # text that is cut to its buffer is meant
+endif()
 set(CMAKE_C_FLAGS_RELEASE "-O3 -g")
 set(CMAKE_C_FLAGS_DEBUG "-O1 -g -fno-omit-frame-pointer")
 

@@ -159,7 +159,9 @@ static void break_runs(bool stays)
         T_TRUE(break_run(n, stays, &n_absorbed));
     printf("%lld places, every %lldth broken%s: %lld runs, %lld came through all the same\n",
            LL(n_place), LL(stride), stays ? " for good" : "", LL(n_tried), LL(n_absorbed));
-    T_TRUE(n_absorbed * 10 <= n_tried); /* status.json, and what is looked up for the header only */
+    /* Nothing depends on what the header looks up, on the title of a leg, on status.json; and a
+     * checkpoint that cannot be read is not counted among those that are kept. */
+    T_TRUE(n_absorbed * 10 <= n_tried);
 }
 
 START_TEST(nothing_fails)

@@ -121,16 +121,26 @@ out:
     return rc;
 }
 
-/* In a line no sample repeats: bounds may shorten a version, never stretch it over its data. */
+/* In a line no sample repeats: bounds may shorten a version, never stretch it over its data, nor may weights draw more from
+ * a dataset than it has. Epochs of a dataset never fall, so its last draws tell. */
 static Status check_no_repeat(const Job *job, const Version *v)
 {
     Status rc = ST_OK;
     const int64_t n_sample = v->steps.n_step * v->cfg->global_batch_size;
+    const int64_t n_last = n_sample < 65536 ? n_sample : 65536;
     int64_t n_row = 0;
     for (int64_t k = 0; k < v->n_set; k++) n_row += token_set_n_row(v->train[k]);
-    CHECK(!job->line || n_sample <= n_row, CONFIG,
+    if (!job->line) goto out;
+    CHECK(n_sample <= n_row, CONFIG,
           "%s: %lld samples are asked for, its data has %lld rows: in a line no sample repeats",
           v->name, LL(n_sample), LL(n_row));
+    for (int64_t i = n_sample - n_last; i < n_sample; i++) {
+        const SampleId id = sampler_at(v->sampler, i);
+        CHECK(id.epoch == 0, CONFIG,
+              "%s: its weight asks for more of %s than its %lld rows: in a line no sample repeats",
+              v->name, id.set < v->n_set ? token_set_name(v->train[id.set]) : "the older data",
+              LL(id.set < v->n_set ? token_set_n_row(v->train[id.set]) : n_row));
+    }
 out:
     return rc;
 }
@@ -140,8 +150,8 @@ Status job_open_data(Job *job, int64_t i)
     Status rc = ST_OK;
     TRY(open_sets(job, &job->version[i]));
     Status local = plan_steps(job, i);
-    if (local == ST_OK) local = check_no_repeat(job, &job->version[i]);
     if (local == ST_OK) local = make_sampler(job, i);
+    if (local == ST_OK) local = check_no_repeat(job, &job->version[i]);
     TRY(comm_agree(job->comm, local));
 out:
     return rc;
