@@ -59,28 +59,28 @@ count_lost() { # LINE
     done | wc -l
 }
 
-began=$(seconds)
 complete "$dir/whole" 1
+began=$(seconds)
 complete "$dir/whole" 2
-judge "$dir/whole"
 took=$(say "$began $(seconds)" | awk '{print $2 - $1}')
-say "uninterrupted: $took s; seed $seed"
-# "delay target": up to the time that one version takes
-awk -v n=$((kills + signals + 1)) -v seed="$seed" -v most="$took" 'BEGIN {
-    srand(seed); for (i = 0; i < n; i++) printf "%.3f %d\n", rand() * most / 2.5, rand() * 3 }' >"$dir/moments"
+judge "$dir/whole"
+say "uninterrupted: v2 takes $took s; seed $seed"
+# "delay target" for each job to come: up to most of the time that it takes when it is left alone
+awk -v n=$((10 * (kills + signals + 1))) -v seed="$seed" -v most="$took" 'BEGIN {
+    srand(seed); for (i = 0; i < n; i++) printf "%.3f %d\n", 0.9 * rand() * most, rand() * 3 }' >"$dir/moments"
 exec 3<"$dir/moments"
+next_moment() { read -r delay target <&3 || fail "the jobs end before anything can hit them"; }
 
 # ---- SIGKILL ----
-i=0 round=0 saving=0 finished=0 expected_lost=0
+i=0 round=0 saving=0 expected_lost=0
 line="$dir/killed0"
 while [ $i -lt "$kills" ]; do
-    i=$((i + 1))
-    read -r delay target <&3
+    next_moment
     k=$(version_of "$line")
     start "$line" "$k"
     sleep "$delay"
-    if [ $((i % 2)) = 0 ]; then # the next checkpoint from now on
-        while kill -0 $job 2>/dev/null && [ -z "$(find "$line" -name '*.tmp-*' 2>/dev/null)" ]; do :; done
+    if [ $((i % 2)) = 1 ]; then # the next checkpoint from now on
+        while kill -0 $job 2>/dev/null && [ -z "$(find "$line" -name '*.tmp-*' 2>/dev/null)" ]; do sleep 0.003; done
     fi
     set -- $(pgrep -P $job || true)
     case $target in 0) victim=${1:-$job} ;; 1) victim=${2:-$job} ;; *) victim=$job ;; esac
@@ -94,12 +94,13 @@ while [ $i -lt "$kills" ]; do
             sleep 0.1
         done
     done
-    half=$(find "$line" -name '*.tmp-*' 2>/dev/null | wc -l)
-    lost=0
-    if [ $code = 0 ]; then finished=$((finished + 1)); else lost=$(count_lost "$line"); fi
-    expected_lost=$((expected_lost + lost))
-    [ "$half" = 0 ] || saving=$((saving + 1))
-    say "kill $i: v$k after $delay s, target $target, ended with $code; $half half-written, $lost steps lost"
+    if [ $code != 0 ]; then # it came in time
+        i=$((i + 1))
+        half=$(find "$line" -name '*.tmp-*' 2>/dev/null | wc -l) lost=$(count_lost "$line")
+        expected_lost=$((expected_lost + lost))
+        [ "$half" = 0 ] || saving=$((saving + 1))
+        say "kill $i: v$k after $delay s, target $target, ended with $code; $half half-written, $lost steps lost"
+    fi
     if [ -d "$line/releases/v2" ]; then
         complete "$line" 2
         judge "$line"
@@ -114,20 +115,19 @@ judge "$line"
 say "$(lost_in "$line") steps lost in the ledger, $expected_lost counted here"
 [ "$(lost_in "$line")" -le $expected_lost ] || fail "more steps lost than were executed"
 [ $expected_lost = 0 ] || [ "$(lost_in "$line")" -gt 0 ] || fail "no step is counted as lost"
-say "$kills kills, $saving while a checkpoint was written, $finished too late; $((round + 1)) lines with the same bits"
+say "$kills kills, $saving while a checkpoint was written; $((round + 1)) lines with the same bits"
 [ $saving -gt 0 ] || fail "no kill hit a checkpoint that was being written"
 
 # ---- SIGUSR1, SIGTERM ----
-i=0 round=0 stopped=0
+i=0 round=0
 line="$dir/asked0"
 while [ $i -le "$signals" ]; do
-    i=$((i + 1))
-    read -r delay target <&3
+    next_moment
     k=$(version_of "$line")
     start "$line" "$k"
     while ! grep -q switchyard "$dir/part" && kill -0 $job 2>/dev/null; do sleep 0.02; done # mpirun is deaf before it has started its ranks
     sleep "$delay"
-    if [ $i -le "$signals" ]; then
+    if [ $i -lt "$signals" ]; then
         signal=USR1
         kill -USR1 $job 2>/dev/null || true
     else
@@ -137,11 +137,11 @@ while [ $i -le "$signals" ]; do
     fi
     finish
     case $code in
-    75) stopped=$((stopped + 1)); grep -q 'stopped on request at step' "$dir/part" || fail "it does not say where it stopped" ;;
+    75) i=$((i + 1)); grep -q 'stopped on request at step' "$dir/part" || fail "it does not say where it stopped" ;;
     0) ;; # it was done before
     *) cat "$dir/part"; fail "SIG$signal after $delay s: ended with $code" ;;
     esac
-    say "SIG$signal $i: v$k after $delay s, ended with $code"
+    [ $code = 0 ] || say "signal $i: SIG$signal, v$k after $delay s, ended with $code"
     if [ -d "$line/releases/v2" ]; then
         judge "$line"
         same "steps lost" 0 "$(lost_in "$line")"
@@ -152,5 +152,4 @@ done
 for k in 1 2; do complete "$line" $k; done
 judge "$line"
 same "steps lost" 0 "$(lost_in "$line")"
-say "$((signals + 1)) signals, $stopped stopped a job; $((round + 1)) lines with the same bits"
-[ $stopped -gt 0 ] || fail "no signal stopped a job"
+say "$((signals + 1)) signals; $((round + 1)) lines with the same bits"

@@ -11,19 +11,26 @@ enum { HEADER = 64 };
 
 static atomic_int_least64_t n_live, live_bytes, peak_bytes;
 static atomic_int_least64_t fault_countdown; /* 0: not armed */
+static int64_t fault_n, fault_n_passed;
 static atomic_bool fault_stays, fault_hit;
 
 void fault_arm(int64_t n, bool stays)
 {
     fault_hit = false;
     fault_stays = stays;
-    fault_countdown = n;
+    fault_countdown = fault_n = n;
 }
 
 bool fault_disarm(void)
 {
+    fault_n_passed = fault_n - fault_countdown;
     fault_countdown = 0;
     return fault_hit;
+}
+
+int64_t fault_passed(void)
+{
+    return fault_n_passed;
 }
 
 bool fault_here(void)

@@ -21,6 +21,7 @@ int64_t mem_live_bytes(void);
 /* Test hook: the n-th allocation or I/O call from now on fails (n = 1 is the next one). 0 disarms.
  * `stays` keeps every later one failing too, as a full disk does. */
 void fault_arm(int64_t n, bool stays);
-bool fault_disarm(void); /* did it get that far? */
-bool fault_here(void);   /* asked by mem.c and by io/ before each call that can fail */
+bool fault_disarm(void);    /* did it get that far? */
+int64_t fault_passed(void); /* calls between fault_arm and fault_disarm that did not fail */
+bool fault_here(void);      /* asked by mem.c and by io/ before each call that can fail */
 #endif
