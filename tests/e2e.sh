@@ -215,7 +215,7 @@ watchdog) # a rank that stands still ends the job, which says in what it stood
     same "exit code" 69 $code
     line=$(grep 'rank 0: error: ' "$dir/part")
     case $line in
-    "rank 0: error: step at step "*" has lasted 2 s, the limit is 2 s: another rank is lost or hangs") say "$line" ;;
+    "rank 0: error: step at step "*" has lasted "*" s, the limit is 2 s: another rank is lost or hangs") say "$line" ;;
     *) cat "$dir/part"; fail "the message" ;;
     esac
     n=0
