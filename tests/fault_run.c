@@ -186,6 +186,6 @@ int main(void)
 {
     const TTest *t[] = {nothing_fails, one_call_fails, all_calls_from_one_on_fail};
     log_set_level(LOG_ERROR);
-    if (gemm_init("reference", "fp32") != ST_OK) return EXIT_FAILURE;
+    if (gemm_init("openblas", "fp32") != ST_OK) return EXIT_FAILURE;
     return test_main("fault.run", t, N_OF(t));
 }

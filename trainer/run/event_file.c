@@ -94,10 +94,13 @@ static Status put_event(EventFile *f, int64_t step, double time_s, unsigned fiel
     text_bytes(record, event->s, event->n);
     put_le(record, masked_crc(event->s, event->n), 4);
     TRY(text_check(record));
-    const ssize_t n = fault_here() ? -1 : write(f->fd, record->s, record->n);
-    CHECK(n >= 0, IO, "%s: writing failed: %s", f->path, strerror(errno));
-    CHECK((size_t)n == record->n, IO, "%s: only %zd of %zu bytes were written", f->path, n,
-          record->n);
+    for (size_t at = 0; at < record->n;) {
+        const ssize_t n =
+            fault_here() ? (errno = EIO, -1) : write(f->fd, record->s + at, record->n - at);
+        if (n < 0 && errno == EINTR) continue;
+        CHECK(n > 0, IO, "%s: writing failed: %s", f->path, strerror(errno));
+        at += (size_t)n;
+    }
 out:
     return rc;
 }

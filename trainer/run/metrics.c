@@ -136,9 +136,12 @@ static Status append(Metrics *m)
     TRY(text_check(t));
     TRY(take_lock(m->file, m->lock));
     if (was_replaced(m)) TRY(open_file(m));
-    const ssize_t n = fault_here() ? -1 : write(m->fd, t->s, t->n);
-    CHECK(n >= 0, IO, "%s: writing failed: %s", m->file, strerror(errno));
-    CHECK((size_t)n == t->n, IO, "%s: only %zd of %zu bytes were written", m->file, n, t->n);
+    for (size_t at = 0; at < t->n;) { /* once, unless the disk is full: then the rest says so */
+        const ssize_t n = fault_here() ? (errno = EIO, -1) : write(m->fd, t->s + at, t->n - at);
+        if (n < 0 && errno == EINTR) continue;
+        CHECK(n > 0, IO, "%s: writing failed: %s", m->file, strerror(errno));
+        at += (size_t)n;
+    }
 out:
     (void)flock(m->lock, LOCK_UN);
     return rc;
