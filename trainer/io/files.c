@@ -6,8 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Opens a regular file and tells its length. */
-static Status open_regular(const char *path, int *fd, int64_t *n_bytes)
+Status sys_open_regular(const char *path, int *fd, int64_t *n_bytes)
 {
     Status rc = ST_OK;
     struct stat st;
@@ -45,7 +44,7 @@ Status file_read_all(const char *path, size_t max_bytes, char **text, size_t *n)
     char *buf = NULL;
     *text = NULL;
     *n = 0;
-    TRY(open_regular(path, &fd, &length));
+    TRY(sys_open_regular(path, &fd, &length));
     CHECK((uint64_t)length <= max_bytes, DATA, "%s: has %lld bytes, at most %zu are read", path,
           LL(length), max_bytes);
     buf = mem_alloc((size_t)length + 1);
@@ -67,7 +66,7 @@ static Status compare(const char *path, const void *data, size_t n)
     int fd = -1;
     int64_t length = 0;
     char *block = NULL;
-    TRY(open_regular(path, &fd, &length));
+    TRY(sys_open_regular(path, &fd, &length));
     CHECK((uint64_t)length == n, IO, "%s: has %lld bytes, %zu were written", path, LL(length), n);
     block = mem_alloc(BLOCK);
     CHECK(block, NOMEM, "%s: no memory to read it back", path);
@@ -104,7 +103,7 @@ Status file_bytes(const char *path, int64_t *n)
     Status rc = ST_OK;
     int fd = -1;
     *n = 0;
-    TRY(open_regular(path, &fd, n));
+    TRY(sys_open_regular(path, &fd, n));
 out:
     if (fd >= 0) close(fd);
     return rc;
