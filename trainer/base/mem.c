@@ -53,7 +53,7 @@ static size_t *size_of(void *p)
 static void count(int64_t blocks, int64_t bytes)
 {
     n_live += blocks;
-    const int64_t now = (live_bytes += bytes);
+    const int64_t now = atomic_fetch_add(&live_bytes, bytes) + bytes;
     int64_t peak = peak_bytes;
     while (now > peak && !atomic_compare_exchange_weak(&peak_bytes, &peak, now)) {
     }
