@@ -6,20 +6,55 @@
 #include "trainer/tensor/batch.h"
 
 /* ---- tokenizers: text -> ids ---- */
+/* Encoding is for one thread at a time (a tokenizer remembers the words it met); everything else
+ * only reads. */
 typedef struct Tokenizer Tokenizer;
-/* "bytes": ids 0..255 are the bytes, 0 ends a document (a NUL in the text is refused). Errors:
- * ST_CONFIG unknown. */
+/* name: "bytes" (ids 0..255 are the bytes, 0 ends a document), or the folder of a tokenizer in
+ * Hugging Face form.
+ * Errors  ST_CONFIG neither; ST_DATA a file is missing; ST_FORMAT what a file holds is malformed or
+ *         not supported (named)
+ * Source  docs/tokenizers.md */
 CHECKED Status tokenizer_open(const char *name, Tokenizer **tok);
 void tokenizer_close(Tokenizer *tok);
-int64_t tokenizer_vocab_size(const Tokenizer *tok);
+int64_t tokenizer_vocab_size(const Tokenizer *tok); /* every id is below */
+const char *tokenizer_hash(const Tokenizer *tok);   /* hex; part of the cache key */
+/* -1 when there is none. */
+int32_t tokenizer_bos(const Tokenizer *tok);
 int32_t tokenizer_eos(const Tokenizer *tok);
-const char *tokenizer_hash(const Tokenizer *tok); /* hex; part of the cache key */
-/* ids is the caller's, with room for max of them. Returns how many there are; when that is more
- * than max, call again with more room. Decoding does the same with bytes. */
-int64_t tokenizer_encode(const Tokenizer *tok, const char *text, int64_t n_bytes, int32_t *ids,
-                         int64_t max);
-int64_t tokenizer_decode(const Tokenizer *tok, const int32_t *ids, int64_t n, char *text,
-                         int64_t max);
+int32_t tokenizer_pad(const Tokenizer *tok);
+int32_t tokenizer_id(const Tokenizer *tok, const char *token);
+/* The token as the vocabulary writes it ("\u0120the", "<|im_end|>"); NULL when there is no such id. */
+const char *tokenizer_token(const Tokenizer *tok, int32_t id);
+bool tokenizer_is_special(const Tokenizer *tok, int32_t id);
+/* The bytes an id stands for in the middle of a text; n_bytes 0 when there is no such id. */
+const char *tokenizer_piece(const Tokenizer *tok, int32_t id, int64_t *n_bytes);
+
+typedef enum TokenizerFlags {
+    TOKENIZER_PLAIN = 0,
+    TOKENIZER_ADD_SPECIAL = 1,   /* encode: what the tokenizer puts around a text (often bos) */
+    TOKENIZER_PARSE_SPECIAL = 2, /* encode: special tokens written in the text are these tokens;
+                                    without it they are text like any other */
+    TOKENIZER_SKIP_SPECIAL = 4,  /* decode: special tokens have no text */
+} TokenizerFlags;
+
+typedef struct TokenList { /* {0} is an empty list */
+    int32_t *ids;
+    int64_t *end; /* where the token ends in the text it was made from, in bytes */
+    int64_t n, cap;
+} TokenList;
+void token_list_fini(TokenList *list);
+CHECKED Status token_list_add(TokenList *list, int32_t id, int64_t end);
+
+/* Appends the tokens of a text to the list. `end` counts from the start of this text and never
+ * falls; a token put in front of the text ends at 0, one behind it at n_bytes. Bytes that are no
+ * UTF-8 are each taken as "bytes" takes them or, by a tokenizer from a folder, as U+FFFD.
+ * Errors  ST_NOMEM, with the list as it was */
+CHECKED Status tokenizer_encode(const Tokenizer *tok, const char *text, int64_t n_bytes,
+                                TokenizerFlags flags, TokenList *list);
+/* text is the caller's, with room for max bytes; no NUL is added. Returns how many bytes there are;
+ * when that is more than max, call again with more room. Unknown ids have no text. */
+int64_t tokenizer_decode(const Tokenizer *tok, const int32_t *ids, int64_t n, TokenizerFlags flags,
+                         char *text, int64_t max);
 
 /* ---- dataset formats: files -> documents; one file data_<name>.c, one line in data_list.h ---- */
 typedef struct DatasetOpts { /* one entry of datasets:; which keys a format reads is in its table */

@@ -13,9 +13,8 @@ typedef struct Builder {
     uint64_t held_out_below;
     Shard *shard;
     size_t tokens_cap[N_SPLIT], doc_cap[N_SPLIT]; /* in bytes */
-    int32_t *ids;                                 /* of one unit */
-    int64_t ids_cap;
-    char *block; /* lines of a stream not yet given to a split */
+    TokenList list;                               /* of one unit */
+    char *block;                                  /* lines of a stream not yet given to a split */
     size_t block_cap, block_n;
 } Builder;
 
@@ -59,7 +58,9 @@ static Status end_document(Builder *b, Split split)
     Status rc = ST_OK;
     TokenStream *s = &b->shard->split[split];
     const int32_t eos = tokenizer_eos(b->tok);
-    TRY(append_tokens(b, split, &eos, 1));
+    const int64_t from = s->n_doc > 0 ? s->doc_end[s->n_doc - 1] : 0;
+    const bool has_eos = s->n_token > from && stream_token_at(s, s->n_token - 1) == eos;
+    if (!has_eos) TRY(append_tokens(b, split, &eos, 1)); /* the tokenizer may have put it there */
     void *ends = s->doc_end;
     TRY(reserve(&ends, &b->doc_cap[split], (size_t)s->n_doc * sizeof *s->doc_end,
                 sizeof *s->doc_end));
@@ -69,22 +70,18 @@ out:
     return rc;
 }
 
-/* A unit is what goes to one split as a whole; its own text alone decides to which. */
-static Status add_unit(Builder *b, const char *text, int64_t n_bytes, Split *split)
+/* A unit is what goes to one split as a whole; its own text alone decides to which. Special tokens
+ * that stand in it are text: data does not end a document by quoting the end token. */
+static Status add_unit(Builder *b, const char *text, int64_t n_bytes, TokenizerFlags flags,
+                       Split *split)
 {
     Status rc = ST_OK;
     *split = rng_hash_bytes(text, (uint64_t)n_bytes, SPLIT_SEED) < b->held_out_below
                  ? SPLIT_HELD_OUT
                  : SPLIT_TRAIN;
-    int64_t n;
-    while ((n = tokenizer_encode(b->tok, text, n_bytes, b->ids, b->ids_cap)) > b->ids_cap) {
-        mem_free(b->ids);
-        b->ids_cap = 0;
-        b->ids = mem_array(n + n / 2, sizeof *b->ids);
-        CHECK(b->ids, NOMEM, "ids of a text of %lld bytes", LL(n_bytes));
-        b->ids_cap = n + n / 2;
-    }
-    TRY(append_tokens(b, *split, b->ids, n));
+    b->list.n = 0;
+    TRY(tokenizer_encode(b->tok, text, n_bytes, flags, &b->list));
+    TRY(append_tokens(b, *split, b->list.ids, b->list.n));
 out:
     return rc;
 }
@@ -93,7 +90,7 @@ static Status flush_block(Builder *b)
 {
     Status rc = ST_OK;
     Split split;
-    if (b->block_n > 0) TRY(add_unit(b, b->block, (int64_t)b->block_n, &split));
+    if (b->block_n > 0) TRY(add_unit(b, b->block, (int64_t)b->block_n, TOKENIZER_PLAIN, &split));
     b->block_n = 0;
 out:
     return rc;
@@ -132,7 +129,7 @@ static Status add_all(Builder *b, DocSource *src)
         if (is_stream) {
             TRY(add_piece(b, text, n_bytes));
         } else {
-            TRY(add_unit(b, text, n_bytes, &split));
+            TRY(add_unit(b, text, n_bytes, TOKENIZER_ADD_SPECIAL, &split));
             TRY(end_document(b, split));
         }
     }
@@ -164,6 +161,8 @@ Status shard_build(const DatasetOpts *d, double val_size, const Tokenizer *tok, 
     Builder b = {.tok = tok, .held_out_below = (uint64_t)ldexp(val_size, 64)};
     const int64_t vocab = tokenizer_vocab_size(tok);
     *shard = NULL;
+    CHECK(tokenizer_eos(tok) >= 0, CONFIG,
+          "the tokenizer has no end-of-text token (eos_token), so documents cannot be told apart");
     b.shard = mem_alloc(sizeof *b.shard);
     CHECK(b.shard, NOMEM, "shard: %zu bytes", sizeof *b.shard);
     for (int i = 0; i < N_SPLIT; i++)
@@ -178,7 +177,7 @@ Status shard_build(const DatasetOpts *d, double val_size, const Tokenizer *tok, 
     b.shard = NULL;
 out:
     doc_source_close(src);
-    mem_free(b.ids);
+    token_list_fini(&b.list);
     mem_free(b.block);
     shard_destroy(b.shard);
     return rc;

@@ -1,8 +1,13 @@
 /* tokenizer_bytes.c — id = byte; 0, which no text holds, ends a document. */
 #include "data/tokenizer.h"
+#include "trainer/base/mem.h"
 #include <string.h>
 
 enum { VOCAB = 256, EOS = 0 };
+
+typedef struct Bytes {
+    char token[VOCAB][2]; /* each byte as a text */
+} Bytes;
 
 static bool bytes_knows(const char *name)
 {
@@ -11,14 +16,18 @@ static bool bytes_knows(const char *name)
 
 static Status bytes_open(const char *name, void **self)
 {
-    (void)name;
-    *self = NULL;
-    return ST_OK;
+    Status rc = ST_OK;
+    Bytes *b = mem_alloc(sizeof *b);
+    CHECK(b, NOMEM, "tokenizer %s: %zu bytes", name, sizeof *b);
+    for (int i = 0; i < VOCAB; i++) b->token[i][0] = (char)i;
+    *self = b;
+out:
+    return rc;
 }
 
 static void bytes_close(void *self)
 {
-    (void)self;
+    mem_free(self);
 }
 
 static int64_t bytes_vocab_size(const void *self)
@@ -27,10 +36,39 @@ static int64_t bytes_vocab_size(const void *self)
     return VOCAB;
 }
 
-static int32_t bytes_eos(const void *self)
+static int32_t bytes_named_id(const void *self, int which)
 {
     (void)self;
-    return EOS;
+    return which == ID_EOS ? EOS : -1;
+}
+
+static int32_t bytes_id(const void *self, const char *token)
+{
+    (void)self;
+    return strlen(token) == 1 ? (unsigned char)token[0] : -1;
+}
+
+static bool is_byte(int32_t id)
+{
+    return id >= 0 && id < VOCAB;
+}
+
+static const char *bytes_token(const void *self, int32_t id)
+{
+    return is_byte(id) ? ((const Bytes *)self)->token[id] : NULL;
+}
+
+static bool bytes_is_special(const void *self, int32_t id)
+{
+    (void)self;
+    return id == EOS;
+}
+
+/* The end of a document has no text. */
+static const char *bytes_piece(const void *self, int32_t id, int64_t *n_bytes)
+{
+    *n_bytes = is_byte(id) && id != EOS;
+    return bytes_token(self, id);
 }
 
 /* SHA-256 of the text "switchyard tokenizer bytes 256 0". */
@@ -40,23 +78,25 @@ static const char *bytes_hash(const void *self)
     return "9a93937b8250de3470e41ef06fe4fd32b080a9b58022efe39621342993666319";
 }
 
-static int64_t bytes_encode(const void *self, const char *text, int64_t n_bytes, int32_t *ids,
-                            int64_t max)
+static Status bytes_encode(void *self, const char *text, int64_t n_bytes, TokenizerFlags flags,
+                           TokenList *list)
 {
+    Status rc = ST_OK;
     (void)self;
-    const int64_t n = n_bytes < max ? n_bytes : max;
-    for (int64_t i = 0; i < n; i++) ids[i] = (unsigned char)text[i];
-    return n_bytes;
+    (void)flags;
+    for (int64_t i = 0; i < n_bytes; i++) TRY(token_list_add(list, (unsigned char)text[i], i + 1));
+out:
+    return rc;
 }
 
-/* The end of a document has no text. */
-static int64_t bytes_decode(const void *self, const int32_t *ids, int64_t n, char *text,
-                            int64_t max)
+static int64_t bytes_decode(const void *self, const int32_t *ids, int64_t n, TokenizerFlags flags,
+                            char *text, int64_t max)
 {
     (void)self;
+    (void)flags;
     int64_t n_bytes = 0;
     for (int64_t i = 0; i < n; i++) {
-        if (ids[i] == EOS || ids[i] < 0 || ids[i] >= VOCAB) continue;
+        if (!is_byte(ids[i]) || ids[i] == EOS) continue;
         if (n_bytes < max) text[n_bytes] = (char)ids[i];
         n_bytes++;
     }
@@ -69,7 +109,11 @@ const TokenizerDef tokenizer_bytes = {
     .open = bytes_open,
     .close = bytes_close,
     .vocab_size = bytes_vocab_size,
-    .eos = bytes_eos,
+    .named_id = bytes_named_id,
+    .id = bytes_id,
+    .token = bytes_token,
+    .is_special = bytes_is_special,
+    .piece = bytes_piece,
     .hash = bytes_hash,
     .encode = bytes_encode,
     .decode = bytes_decode,

@@ -35,20 +35,39 @@ out:
 START_TEST(bytes_there_and_back)
 {
     const char text[] = "caf\xc3\xa9 \x01\xff";
-    int32_t ids[16];
+    TokenList list = {0};
     char back[16];
+    int64_t n;
     T_EQ_I64(tokenizer_vocab_size(bytes), 256);
-    T_EQ_I64(tokenizer_encode(bytes, text, 8, ids, 16), 8);
-    T_EQ_I64(ids[3], 0xc3);
-    T_EQ_I64(ids[7], 0xff);
-    ids[8] = tokenizer_eos(bytes);
-    ids[9] = 400;
-    T_EQ_I64(tokenizer_decode(bytes, ids, 10, back, 16), 8);
+    T_OK(tokenizer_encode(bytes, text, 8, TOKENIZER_PLAIN, &list));
+    T_EQ_I64(list.n, 8);
+    T_EQ_I64(list.ids[3], 0xc3);
+    T_EQ_I64(list.ids[7], 0xff);
+    T_EQ_I64(list.end[7], 8);
+    T_OK(token_list_add(&list, tokenizer_eos(bytes), 8));
+    T_OK(token_list_add(&list, 400, 8));
+    T_EQ_I64(tokenizer_decode(bytes, list.ids, 10, TOKENIZER_PLAIN, back, 16), 8);
     T_TRUE(memcmp(back, text, 8) == 0);
-    ids[2] = -7;
-    T_EQ_I64(tokenizer_encode(bytes, text, 8, ids, 2),
+    back[2] = '!';
+    T_EQ_I64(tokenizer_decode(bytes, list.ids, 10, TOKENIZER_PLAIN, back, 2),
              8); /* says what it needs, writes what fits */
-    T_EQ_I64(ids[2], -7);
+    T_TRUE(back[2] == '!');
+    T_OK(tokenizer_encode(bytes, "A", 1, TOKENIZER_PLAIN, &list)); /* appends */
+    T_EQ_I64(list.n, 11);
+    T_EQ_I64(list.ids[10], 'A');
+    T_EQ_I64(list.end[10], 1);
+    token_list_fini(&list);
+
+    T_EQ_I64(tokenizer_bos(bytes), -1);
+    T_EQ_I64(tokenizer_pad(bytes), -1);
+    T_EQ_I64(tokenizer_id(bytes, "A"), 'A');
+    T_EQ_I64(tokenizer_id(bytes, "AB"), -1);
+    T_EQ_STR(tokenizer_token(bytes, 'A'), "A");
+    T_TRUE(!tokenizer_token(bytes, 256) && !tokenizer_token(bytes, -1));
+    T_TRUE(tokenizer_is_special(bytes, 0) && !tokenizer_is_special(bytes, 1));
+    T_TRUE(*tokenizer_piece(bytes, 0xff, &n) == (char)0xff && n == 1);
+    tokenizer_piece(bytes, 0, &n);
+    T_EQ_I64(n, 0);
     T_EQ_I64(strlen(tokenizer_hash(bytes)), 64);
     Tokenizer *t;
     T_FAILS(tokenizer_open("no/such", &t), CONFIG,

@@ -38,8 +38,12 @@ static Status evaluate_micro(const Model *m, const Tokenizer *tok, Tape *tape, c
     TRY(model_loss(m, tape, b, false, &nats, NULL));
     memcpy(&tally->loss_bits, &nats, sizeof nats);
     tally->n_label = b->n_label;
-    for (int64_t i = 0; tok && i < b->B * b->T; i++)
-        if (b->labels[i] >= 0) tally->n_byte += tokenizer_decode(tok, &b->labels[i], 1, NULL, 0);
+    for (int64_t i = 0; tok && i < b->B * b->T; i++) {
+        int64_t n = 0;
+        if (b->labels[i] >= 0 && !tokenizer_is_special(tok, b->labels[i]))
+            tokenizer_piece(tok, b->labels[i], &n);
+        tally->n_byte += n;
+    }
 out:
     return rc;
 }

@@ -68,16 +68,20 @@ static Status row_init(const Generator *g, int64_t i, const Prompt *p)
 {
     Status rc = ST_OK;
     Row *r = &g->row[i];
+    TokenList prompt = {0};
     CHECK(p->n_bytes > 0, DATA,
           "an empty prompt: at least one byte must go before the first token");
     CHECK(!memchr(p->text, 0, (size_t)p->n_bytes), DATA, "the prompt has a NUL at byte %lld",
           LL((const char *)memchr(p->text, 0, (size_t)p->n_bytes) - p->text));
-    r->n = r->n_prompt = tokenizer_encode(g->m->tokenizer, p->text, p->n_bytes, NULL, 0);
+    TRY(tokenizer_encode(g->m->tokenizer, p->text, p->n_bytes,
+                         TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &prompt));
+    r->n = r->n_prompt = prompt.n;
     r->ids = mem_array(r->n + g->o->max_new_tokens, sizeof *r->ids);
     CHECK(r->ids, NOMEM, "a text of %lld tokens", LL(r->n + g->o->max_new_tokens));
-    tokenizer_encode(g->m->tokenizer, p->text, p->n_bytes, r->ids, r->n);
+    memcpy(r->ids, prompt.ids, (size_t)prompt.n * sizeof *r->ids);
     rng_init(&r->rng, (uint64_t)g->o->seed, (uint64_t)i);
 out:
+    token_list_fini(&prompt);
     return rc;
 }
 
@@ -129,7 +133,7 @@ static void fill_batch(Generator *g, Continuation *out)
         const int64_t seen = r->n < g->context ? r->n : g->context;
         int32_t *tokens = b->tokens + k * b->T;
         memcpy(tokens, r->ids + r->n - seen, (size_t)seen * sizeof *tokens);
-        for (int64_t t = seen; t < b->T; t++) tokens[t] = tokenizer_eos(g->m->tokenizer);
+        for (int64_t t = seen; t < b->T; t++) tokens[t] = 0; /* filling: nothing looks back at it */
         g->last[k] = k * b->T + seen - 1;
         out[g->open[k]].n_unseen = r->n - seen;
     }
@@ -139,11 +143,12 @@ static Status decode(const Generator *g, const Row *r, Continuation *c)
 {
     Status rc = ST_OK;
     const int32_t *ids = r->ids + r->n_prompt;
-    c->n_bytes = tokenizer_decode(g->m->tokenizer, ids, c->n_token, NULL, 0);
+    c->n_bytes =
+        tokenizer_decode(g->m->tokenizer, ids, c->n_token, TOKENIZER_SKIP_SPECIAL, NULL, 0);
     mem_free(c->text);
     c->text = mem_alloc((size_t)c->n_bytes + 1);
     CHECK(c->text, NOMEM, "a text of %lld bytes", LL(c->n_bytes));
-    tokenizer_decode(g->m->tokenizer, ids, c->n_token, c->text, c->n_bytes);
+    tokenizer_decode(g->m->tokenizer, ids, c->n_token, TOKENIZER_SKIP_SPECIAL, c->text, c->n_bytes);
 out:
     return rc;
 }

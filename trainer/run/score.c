@@ -42,18 +42,24 @@ out:
 }
 
 /* No model needs to go on for longer than the longest answer. */
-static int64_t longest_answer(const LoadedModel *m, const QuestionSet *set)
+static Status longest_answer(const LoadedModel *m, const QuestionSet *set, int64_t *longest)
 {
-    int64_t longest = 1;
+    Status rc = ST_OK;
+    TokenList list = {0};
+    *longest = 1;
     for (int64_t i = 0; i < set->n; i++) {
         const char *each[] = {set->q[i].answer, set->q[i].old_answer};
         for (int k = 0; k < 2; k++) {
-            const int64_t n = each[k] ? (int64_t)strlen(each[k]) : 0;
-            const int64_t n_token = n ? tokenizer_encode(m->tokenizer, each[k], n, NULL, 0) : 0;
-            if (n_token > longest) longest = n_token;
+            list.n = 0;
+            if (each[k])
+                TRY(tokenizer_encode(m->tokenizer, each[k], (int64_t)strlen(each[k]),
+                                     TOKENIZER_PLAIN, &list));
+            if (list.n > *longest) *longest = list.n;
         }
     }
-    return longest;
+out:
+    token_list_fini(&list);
+    return rc;
 }
 
 static int64_t n_group_of(const QuestionSet *set)
@@ -72,7 +78,7 @@ static Status ask_own(const Comm *c, const LoadedModel *m, QuestionSet *set)
     Status rc = ST_OK;
     GenerateOpts o;
     opt_set_defaults(GENERATE_OPTS, &o);
-    o.max_new_tokens = longest_answer(m, set);
+    TRY(longest_answer(m, set, &o.max_new_tokens));
     o.stop = ".";
     for (int64_t g = comm_rank(c); g < n_group_of(set); g += comm_size(c))
         TRY(ask_together(m, &o, &set->q[g * TOGETHER], group_size(set, g)));
