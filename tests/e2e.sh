@@ -207,7 +207,7 @@ replay) # steps run again give the same bits, or the first that differs is named
     sed -i 's/^reduction_groups: .*/reduction_groups: 1/' "$dir/groups/v1/config.yaml"
     replay 65 'numerics: reduction_groups was 8, is 1' "$dir/groups/branch-points/v1" 100 ;;
 watchdog) # a rank that stands still ends the job, which says in what it stood
-    background "$dir/l" 2 save_steps=100 watchdog_step_s=2
+    background "$dir/l" 2 save_steps=100 watchdog_step_s=2 datasets.0.world_bytes=768000
     await 'step-000100 saved'
     stopped=$(pgrep -P $job | tail -n 1)
     kill -STOP "$stopped"
@@ -224,7 +224,7 @@ watchdog) # a rank that stands still ends the job, which says in what it stood
         [ $n -lt 100 ] || fail "the rank that hangs is left over"
         sleep 0.1
     done
-    background "$dir/l" 2 save_steps=100
+    background "$dir/l" 2 save_steps=100 datasets.0.world_bytes=768000
     await 'goes on at step'
     kill -USR1 $job
     finish

@@ -34,7 +34,7 @@ static void judge(const LoadedModel *m, const char *prompt, char *text)
     for (int64_t i = 0; i < n; i++) ids[i] = (unsigned char)prompt[i];
     while (n_text < N_NEW) {
         const int64_t T = n < TINY_CONTEXT ? n : TINY_CONTEXT, last = T - 1;
-        Batch b = {1, T, ids + n - T, labels, doc_start, 0};
+        Batch b = {.B = 1, .T = T, .tokens = ids + n - T, .labels = labels, .doc_start = doc_start};
         int32_t best = 0;
         T_OK(model_logits(m->model, tape, &b, 1, &last, logits));
         for (int32_t i = 1; i < 256; i++)

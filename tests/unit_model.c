@@ -303,7 +303,12 @@ START_TEST(activation_memory_is_foreseen)
     Model *m;
     double loss;
     static int32_t tokens[N], doc_start[N];
-    const Batch batch = {B, T, tokens, tokens, doc_start, N};
+    const Batch batch = {.B = B,
+                         .T = T,
+                         .tokens = tokens,
+                         .labels = tokens,
+                         .doc_start = doc_start,
+                         .n_label = N};
     opt_set_defaults(MODEL_OPTS, &c);
     c.num_hidden_layers = 6;
     c.hidden_size = 64;

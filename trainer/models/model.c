@@ -38,8 +38,10 @@ const OptSpec MODEL_OPTS[] = {
 struct Model {
     ModelConfig cfg;
     const ModelDef *def;
-    ParamSet *ps; /* borrowed */
-    int64_t first_param, end_param;
+    Build build;   /* its parameter set is borrowed */
+    Param **param; /* the model's own */
+    int64_t n_param;
+    const Hooks *hooks; /* borrowed; NULL: none */
     void *net;
     RopeTable rope;
     real *rope_numbers;
@@ -90,15 +92,18 @@ Status model_create(const ModelConfig *cfg, ParamSet *ps, Model **model)
     Model *m = mem_alloc(sizeof *m);
     CHECK(m, NOMEM, "model: %zu bytes", sizeof *m);
     m->cfg = *cfg;
-    m->ps = ps;
+    m->build = (Build){.ps = ps, .cfg = &m->cfg};
     m->def = model_find(cfg->model_type);
     CHECK(m->def, CONFIG, "unknown model_type \"%s\"; known: %s", cfg->model_type,
           &model_choices[1]);
     TRY(model_check_config(&m->cfg));
     TRY(model_make_rope(m));
-    m->first_param = params_count(ps);
-    TRY(m->def->create(&m->cfg, ps, &m->net));
-    m->end_param = params_count(ps);
+    const int64_t first = params_count(ps);
+    TRY(m->def->create(&m->build, &m->net));
+    m->n_param = params_count(ps) - first;
+    m->param = mem_array(m->n_param, sizeof *m->param);
+    CHECK(m->param, NOMEM, "model: %lld parameters", LL(m->n_param));
+    for (int64_t i = 0; i < m->n_param; i++) m->param[i] = params_at(ps, first + i);
     *model = m;
     m = NULL;
 out:
@@ -110,6 +115,8 @@ void model_destroy(Model *m)
 {
     if (!m) return;
     if (m->net) m->def->destroy(m->net);
+    build_fini(&m->build);
+    mem_free(m->param);
     mem_free(m->rope_numbers);
     mem_free(m);
 }
@@ -117,6 +124,26 @@ void model_destroy(Model *m)
 const ModelConfig *model_config(const Model *m)
 {
     return &m->cfg;
+}
+
+const ModelDef *model_def(const Model *m)
+{
+    return m->def;
+}
+
+ModelView model_view(const Model *m)
+{
+    return (ModelView){.n_layer = m->cfg.num_hidden_layers,
+                       .n_site = m->build.n_site,
+                       .n_param = m->n_param,
+                       .site = (const Site *const *)m->build.site,
+                       .param = m->param,
+                       .tied = m->cfg.tie_word_embeddings};
+}
+
+void model_set_hooks(Model *m, const Hooks *hooks)
+{
+    m->hooks = hooks;
 }
 
 static void fill_constant(const Param *p, real value)
@@ -141,8 +168,9 @@ static void fill_normal(const Param *p, double std, uint64_t seed)
 void model_init_weights(Model *m, uint64_t seed)
 {
     const bool scaled = strcmp(m->cfg.initializer, "scaled") == 0;
-    for (int64_t i = m->first_param; i < m->end_param; i++) {
-        const Param *p = params_at(m->ps, i);
+    for (int64_t i = 0; i < m->n_param; i++) {
+        const Param *p = m->param[i];
+        if (!p->val) continue; /* frozen, and lies where its file is */
         if (p->kind == PARAM_NORM)
             fill_constant(p, 1);
         else if (p->kind == PARAM_BIAS)
@@ -157,6 +185,7 @@ static Status model_hidden(const Model *m, Tape *t, const Batch *batch, Tensor *
     Status rc = ST_OK;
     Piece *piece;
     TRY(piece_make(t, &m->cfg, &m->rope, batch, &piece));
+    piece->hooks = m->hooks;
     TRY(m->def->forward(m->net, t, piece, x));
 out:
     return rc;

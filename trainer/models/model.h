@@ -2,6 +2,7 @@
 #ifndef TRAINER_MODELS_MODEL_H
 #define TRAINER_MODELS_MODEL_H
 #include "trainer/base/opt.h"
+#include "trainer/models/hook.h"
 #include "trainer/tensor/batch.h"
 #include "trainer/tensor/params.h"
 #include "trainer/tensor/tape.h"
@@ -33,6 +34,8 @@ typedef struct Model Model;
 CHECKED Status model_create(const ModelConfig *cfg, ParamSet *ps, Model **model);
 void model_destroy(Model *m);
 const ModelConfig *model_config(const Model *m); /* complete: nothing left to default */
+ModelView model_view(const Model *m);
+void model_set_hooks(Model *m, const Hooks *hooks); /* borrows; NULL: none */
 
 /* Random weights. Each number is a pure function of seed, parameter name and index.
  * Math  scaled: matrices N(0, 0.49/fan_in), those that write to the residual stream 1/(2 layers) of

@@ -26,25 +26,25 @@ static Status llama_attention(Tape *t, const Llama *m, const LlamaLayer *l, cons
 {
     Status rc = ST_OK;
     Tensor *q, *k, *v, *a;
-    TRY(linear_forward(t, &l->q_proj, x, &q)); /* (N,H*D) */
-    TRY(linear_forward(t, &l->k_proj, x, &k)); /* (N,Hkv*D) */
-    TRY(linear_forward(t, &l->v_proj, x, &v));
+    TRY(linear_forward(t, p, &l->q_proj, x, &q)); /* (N,H*D) */
+    TRY(linear_forward(t, p, &l->k_proj, x, &k)); /* (N,Hkv*D) */
+    TRY(linear_forward(t, p, &l->v_proj, x, &v));
     TRY(tape_rope(t, q, &p->rope, p->pos, m->cfg.num_attention_heads, &q));
     TRY(tape_rope(t, k, &p->rope, p->pos, m->cfg.num_key_value_heads, &k));
     TRY(tape_attention(t, q, k, v, &p->attention, &a)); /* (N,H*D) */
-    TRY(linear_forward(t, &l->o_proj, a, y));           /* (N,C) */
+    TRY(linear_forward(t, p, &l->o_proj, a, y));        /* (N,C) */
 out:
     return rc;
 }
 
-static Status llama_mlp(Tape *t, const LlamaLayer *l, Tensor *x, Tensor **y)
+static Status llama_mlp(Tape *t, const LlamaLayer *l, const Piece *p, Tensor *x, Tensor **y)
 {
     Status rc = ST_OK;
     Tensor *gate, *up, *h;
-    TRY(linear_forward(t, &l->gate_proj, x, &gate)); /* (N,I) */
-    TRY(linear_forward(t, &l->up_proj, x, &up));
+    TRY(linear_forward(t, p, &l->gate_proj, x, &gate)); /* (N,I) */
+    TRY(linear_forward(t, p, &l->up_proj, x, &up));
     TRY(tape_swiglu(t, gate, up, &h));
-    TRY(linear_forward(t, &l->down_proj, h, y)); /* (N,C) */
+    TRY(linear_forward(t, p, &l->down_proj, h, y)); /* (N,C) */
 out:
     return rc;
 }
@@ -65,7 +65,7 @@ static Status llama_block(Tape *t, const void *ctx, Tensor *x, Tensor **y)
     TRY(llama_attention(t, b->model, b->layer, b->piece, h, &h));
     TRY(tape_add(t, x, h, &x));
     TRY(norm_forward(t, b->layer->post_attention_layernorm, eps, x, &h));
-    TRY(llama_mlp(t, b->layer, h, &h));
+    TRY(llama_mlp(t, b->layer, b->piece, h, &h));
     TRY(tape_add(t, x, h, y));
 out:
     return rc;
@@ -92,23 +92,25 @@ static const Param *llama_head(const void *net)
 
 /* --- parameters --- */
 
-static Status llama_declare_layer(ParamSet *ps, const ModelConfig *c, int layer, LlamaLayer *l)
+static Status llama_declare_layer(Build *b, LlamaLayer *l)
 {
     Status rc = ST_OK;
+    const ModelConfig *c = b->cfg;
+    const int layer = b->layer;
     const int64_t C = c->hidden_size, I = c->intermediate_size;
     const int64_t A = c->num_attention_heads * c->head_dim,
                   K = c->num_key_value_heads * c->head_dim;
     const bool a_bias = c->attention_bias, m_bias = c->mlp_bias;
-    TRY(norm_declare(ps, &l->input_layernorm, C, "model.layers.%d.input_layernorm", layer));
-    TRY(linear_declare(ps, &l->q_proj, A, C, a_bias, "model.layers.%d.self_attn.q_proj", layer));
-    TRY(linear_declare(ps, &l->k_proj, K, C, a_bias, "model.layers.%d.self_attn.k_proj", layer));
-    TRY(linear_declare(ps, &l->v_proj, K, C, a_bias, "model.layers.%d.self_attn.v_proj", layer));
-    TRY(linear_declare(ps, &l->o_proj, C, A, a_bias, "model.layers.%d.self_attn.o_proj", layer));
-    TRY(norm_declare(ps, &l->post_attention_layernorm, C,
-                     "model.layers.%d.post_attention_layernorm", layer));
-    TRY(linear_declare(ps, &l->gate_proj, I, C, m_bias, "model.layers.%d.mlp.gate_proj", layer));
-    TRY(linear_declare(ps, &l->up_proj, I, C, m_bias, "model.layers.%d.mlp.up_proj", layer));
-    TRY(linear_declare(ps, &l->down_proj, C, I, m_bias, "model.layers.%d.mlp.down_proj", layer));
+    TRY(norm_declare(b, &l->input_layernorm, C, "model.layers.%d.input_layernorm", layer));
+    TRY(linear_declare(b, &l->q_proj, A, C, a_bias, "model.layers.%d.self_attn.q_proj", layer));
+    TRY(linear_declare(b, &l->k_proj, K, C, a_bias, "model.layers.%d.self_attn.k_proj", layer));
+    TRY(linear_declare(b, &l->v_proj, K, C, a_bias, "model.layers.%d.self_attn.v_proj", layer));
+    TRY(linear_declare(b, &l->o_proj, C, A, a_bias, "model.layers.%d.self_attn.o_proj", layer));
+    TRY(norm_declare(b, &l->post_attention_layernorm, C, "model.layers.%d.post_attention_layernorm",
+                     layer));
+    TRY(linear_declare(b, &l->gate_proj, I, C, m_bias, "model.layers.%d.mlp.gate_proj", layer));
+    TRY(linear_declare(b, &l->up_proj, I, C, m_bias, "model.layers.%d.mlp.up_proj", layer));
+    TRY(linear_declare(b, &l->down_proj, C, I, m_bias, "model.layers.%d.mlp.down_proj", layer));
 out:
     return rc;
 }
@@ -120,22 +122,23 @@ static void llama_destroy(void *net)
     mem_free(m);
 }
 
-static Status llama_create(const ModelConfig *cfg, ParamSet *ps, void **net)
+static Status llama_create(Build *b, void **net)
 {
     Status rc = ST_OK;
+    const ModelConfig *cfg = b->cfg;
     Llama *m = mem_alloc(sizeof *m);
     CHECK(m, NOMEM, "llama: %zu bytes", sizeof *m);
     m->cfg = *cfg;
     m->layer = mem_array(cfg->num_hidden_layers, sizeof *m->layer);
     CHECK(m->layer, NOMEM, "llama: %lld layers", LL(cfg->num_hidden_layers));
-    TRY(table_declare(ps, &m->embed_tokens, cfg->vocab_size, cfg->hidden_size,
+    TRY(table_declare(b, &m->embed_tokens, cfg->vocab_size, cfg->hidden_size,
                       "model.embed_tokens"));
-    for (int64_t i = 0; i < cfg->num_hidden_layers; i++)
-        TRY(llama_declare_layer(ps, cfg, (int)i, &m->layer[i]));
-    TRY(norm_declare(ps, &m->norm, cfg->hidden_size, "model.norm"));
+    for (b->layer = 0; b->layer < cfg->num_hidden_layers; b->layer++)
+        TRY(llama_declare_layer(b, &m->layer[b->layer]));
+    TRY(norm_declare(b, &m->norm, cfg->hidden_size, "model.norm"));
     m->lm_head = m->embed_tokens;
     if (!cfg->tie_word_embeddings)
-        TRY(table_declare(ps, &m->lm_head, cfg->vocab_size, cfg->hidden_size, "lm_head"));
+        TRY(table_declare(b, &m->lm_head, cfg->vocab_size, cfg->hidden_size, "lm_head"));
     *net = m;
     m = NULL;
 out:
@@ -155,7 +158,11 @@ static double llama_init_std(const ModelConfig *cfg, const Param *w)
     return llama_writes_to_stream(w->name) ? std / sqrt(2.0 * (double)cfg->num_hidden_layers) : std;
 }
 
+static const char *const llama_buffers[] = {".rotary_emb.inv_freq", NULL};
+
 const ModelDef model_llama = {.model_type = "llama",
+                              .prefix = "model.",
+                              .buffers = llama_buffers,
                               .create = llama_create,
                               .destroy = llama_destroy,
                               .forward = llama_forward,

@@ -1,5 +1,6 @@
 /* transformer.c — see transformer.h. */
 #include "trainer/models/transformer.h"
+#include "trainer/base/mem.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -17,34 +18,65 @@ out:
     return rc;
 }
 
-Status linear_declare(ParamSet *ps, Linear *l, int64_t n_out, int64_t n_in, bool bias,
-                      const char *fmt, ...)
+static Status site_add(Build *b, const char *name, Site **site)
 {
     Status rc = ST_OK;
-    char stem[NAME_MAX_BYTES];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(stem, sizeof stem, fmt, args);
-    va_end(args);
-    TRY(param_declare(ps, &l->weight, PARAM_MATRIX, 2, (int64_t[]){n_out, n_in}, stem, ".weight"));
-    if (bias) TRY(param_declare(ps, &l->bias, PARAM_BIAS, 1, &n_out, stem, ".bias"));
+    const size_t n = (size_t)b->n_site;
+    void *at = mem_resize(b->site, n * sizeof *b->site, (n + 1) * sizeof *b->site);
+    CHECK(at, NOMEM, "%s: its place", name);
+    b->site = at;
+    *site = b->site[b->n_site] = mem_alloc(sizeof **site);
+    CHECK(*site, NOMEM, "%s: its place", name);
+    b->n_site++;
+    CHECK((*site)->name = mem_strdup(name), NOMEM, "%s: its name", name);
 out:
     return rc;
 }
 
-Status table_declare(ParamSet *ps, const Param **p, int64_t V, int64_t C, const char *name)
+void build_fini(Build *b)
 {
-    return param_declare(ps, p, PARAM_EMBEDDING, 2, (int64_t[]){V, C}, name, ".weight");
+    for (int64_t i = 0; i < b->n_site; i++) {
+        mem_free((void *)b->site[i]->name);
+        mem_free(b->site[i]);
+    }
+    mem_free(b->site);
 }
 
-Status norm_declare(ParamSet *ps, const Param **p, int64_t C, const char *fmt, ...)
+Status linear_declare(Build *b, Linear *l, int64_t n_out, int64_t n_in, bool bias, const char *fmt,
+                      ...)
+{
+    Status rc = ST_OK;
+    Site *site = NULL;
+    char stem[NAME_MAX_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(stem, sizeof stem, fmt, args);
+    va_end(args);
+    TRY(site_add(b, stem, &site));
+    site->layer = b->layer;
+    site->n_in = n_in;
+    site->n_out = n_out;
+    TRY(param_declare(b->ps, &site->weight, PARAM_MATRIX, 2, (int64_t[]){n_out, n_in}, stem,
+                      ".weight"));
+    if (bias) TRY(param_declare(b->ps, &l->bias, PARAM_BIAS, 1, &n_out, stem, ".bias"));
+    l->site = site;
+out:
+    return rc;
+}
+
+Status table_declare(Build *b, const Param **p, int64_t V, int64_t C, const char *name)
+{
+    return param_declare(b->ps, p, PARAM_EMBEDDING, 2, (int64_t[]){V, C}, name, ".weight");
+}
+
+Status norm_declare(Build *b, const Param **p, int64_t C, const char *fmt, ...)
 {
     char stem[NAME_MAX_BYTES];
     va_list args;
     va_start(args, fmt);
     vsnprintf(stem, sizeof stem, fmt, args);
     va_end(args);
-    return param_declare(ps, p, PARAM_NORM, 1, &C, stem, ".weight");
+    return param_declare(b->ps, p, PARAM_NORM, 1, &C, stem, ".weight");
 }
 
 Status piece_make(Tape *t, const ModelConfig *cfg, const RopeTable *rope, const Batch *batch,
@@ -70,6 +102,7 @@ Status piece_make(Tape *t, const ModelConfig *cfg, const RopeTable *rope, const 
                  .T = T,
                  .tokens = batch->tokens,
                  .pos = pos,
+                 .noise = batch->noise,
                  .attention = {{N, N, B, 1, range},
                                cfg->num_attention_heads,
                                cfg->num_key_value_heads,
@@ -80,13 +113,17 @@ out:
     return rc;
 }
 
-Status linear_forward(Tape *t, const Linear *l, Tensor *x, Tensor **y)
+Status linear_forward(Tape *t, const Piece *p, const Linear *l, Tensor *x, Tensor **y)
 {
     Status rc = ST_OK;
     Tensor *w, *bias = NULL;
-    TRY(tape_param(t, l->weight, &w));
+    TRY(tape_param(t, l->site->weight, &w));
     if (l->bias) TRY(tape_param(t, l->bias, &bias));
     TRY(tape_linear(t, x, w, bias, y));
+    for (int64_t i = 0; p->hooks && i < p->hooks->n; i++) {
+        const Hook *h = &p->hooks->at[i];
+        if (h->def->linear) TRY(h->def->linear(h->self, t, l->site, p->noise, x, *y, y));
+    }
 out:
     return rc;
 }

@@ -191,6 +191,7 @@ static Status create(const Job *job, Plan **out)
     p->n_core = comm_size(job->comm) * omp_get_max_threads();
     TRY(params_create(&p->params));
     TRY(model_create(&cfg->model, p->params, &p->model));
+    TRY(params_split(p->params));
     TRY(legs_reached(job, p->reached));
     for (int64_t i = 0; i < job->n_leg; i++) p->steps_left += job->leg[i].to - p->reached[i];
     TRY(plan_cost(p));

@@ -129,7 +129,8 @@ Status state_disk_bytes(const RunConfig *cfg, int64_t *full, int64_t *weights)
     const OptimDef *optim = cfg->optim_def;
     const int64_t n_flat = 1 + optim->n_slot + cfg->average_main;
     TRY(params_create(&ps));
-    TRY(model_create(&cfg->model, ps, &model)); /* declared, not sealed: names and shapes only */
+    TRY(model_create(&cfg->model, ps, &model));
+    TRY(params_split(ps)); /* names and shapes, no numbers */
     l.t = mem_array(n_flat * params_count(ps), sizeof *l.t);
     l.name = mem_array(n_flat * params_count(ps), sizeof *l.name);
     CHECK(l.t && l.name, NOMEM, "list of %lld tensors", LL(n_flat * params_count(ps)));

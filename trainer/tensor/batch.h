@@ -12,5 +12,6 @@ typedef struct Batch {
     int32_t *labels;    /* (B,T) ids or -1 */
     int32_t *doc_start; /* (B,T) */
     int64_t n_label;    /* labels that are not -1 */
+    uint64_t noise;     /* key of the random numbers this micro-batch may use (dropout); 0: none */
 } Batch;
 #endif

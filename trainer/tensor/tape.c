@@ -109,7 +109,7 @@ out:
 Status tape_param(Tape *t, const Param *p, Tensor **w)
 {
     Tensor like = {
-        .n_dim = p->n_dim, .dtype = DT_REAL, .raw = p->val, .grad = t->no_grad ? NULL : p->grad};
+        .n_dim = p->n_dim, .dtype = p->dtype, .raw = p->raw, .grad = t->no_grad ? NULL : p->grad};
     like.needs_grad = like.grad;
     memcpy(like.dim, p->dim, sizeof like.dim);
     return tape_leaf(t, p->name, &like, w);

@@ -1,0 +1,52 @@
+/* hook.h — the places where a fine-tuning method may act on a model. A method knows sites, never a
+ * model family; a model knows hooks, never a method. */
+#ifndef TRAINER_MODELS_HOOK_H
+#define TRAINER_MODELS_HOOK_H
+#include "trainer/base/opt.h"
+#include "trainer/tensor/tape.h"
+
+/* A linear layer inside a block of the model. */
+typedef struct Site {
+    const char *name; /* of the module: "model.layers.0.self_attn.q_proj" */
+    int layer;        /* block it stands in, from 0 */
+    int64_t n_in, n_out;
+    const Param *weight; /* (n_out,n_in), or (n_in,n_out) where in_out */
+    bool in_out;
+} Site;
+
+/* What a method sees of a model while it declares its own parameters. */
+typedef struct ModelView {
+    int64_t n_layer, n_site, n_param;
+    const Site *const *site; /* in the order of the forward */
+    Param *const *param;     /* the model's own; `frozen` may be changed until the set is split */
+    bool tied;               /* the output head is the embedding table */
+} ModelView;
+
+/* One fine-tuning method; file trainer/methods/method_<name>.c, line in method_list.h. */
+typedef struct MethodDef {
+    const char *name; /* the word of kind: */
+    const OptSpec *opts;
+    size_t opts_size;
+    /* Declares what the method adds to the trainable set, and un-freezes what it trains of the model.
+     * The strings in opts outlive the method; view does not.
+     * Errors  ST_CONFIG nothing in the model is what the options name; ST_NOMEM */
+    Status (*create)(void **self, const void *opts, const ModelView *view, ParamSet *ps);
+    void (*destroy)(void *self); /* accepts NULL */
+    /* (optional) Values of the parameters it declared; each a pure function of seed, name, index. */
+    void (*init_weights)(void *self, uint64_t seed);
+    /* (optional) y0 = x W^T at the site -> y. noise: of this micro-batch, 0 in evaluation. */
+    Status (*linear)(void *self, Tape *t, const Site *site, uint64_t noise, Tensor *x, Tensor *y0,
+                     Tensor **y);
+} MethodDef;
+
+typedef struct Hook {
+    const MethodDef *def;
+    void *self;
+} Hook;
+
+/* The methods in force, in the order of the config; those without a hook are passed over. */
+typedef struct Hooks {
+    int64_t n;
+    Hook *at;
+} Hooks;
+#endif
