@@ -1,4 +1,4 @@
-/* files.c — the system calls under every file the program writes. */
+/* files.c — reading, comparing and removing files; names of files. */
 #include "trainer/io/files.h"
 #include "trainer/io/sys.h"
 #include <fcntl.h>
@@ -109,29 +109,6 @@ out:
     return rc;
 }
 
-Status file_write_new(const char *path, const void *data, size_t n)
-{
-    Status rc = ST_OK;
-    const char *bytes = data;
-    int fd = SYS(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    CHECK(fd >= 0, IO, "%s: cannot create: %s", path, strerror(errno));
-    for (size_t at = 0; at < n;) {
-        const ssize_t put = SYS(write(fd, bytes + at, n - at));
-        if (put < 0 && errno == EINTR) continue;
-        CHECK(put > 0, IO, "%s: cannot write byte %zu of %zu: %s", path, at, n, strerror(errno));
-        at += (size_t)put;
-    }
-    /* Once only: after a failed fsync the kernel calls the pages clean, and a second one would lie.
-     */
-    CHECK(SYS(fsync(fd)) == 0, IO, "%s: cannot sync: %s", path, strerror(errno));
-    const int closed = SYS(close(fd));
-    if (closed == 0) fd = -1;
-    CHECK(closed == 0, IO, "%s: cannot close: %s", path, strerror(errno));
-out:
-    if (fd >= 0) close(fd);
-    return rc;
-}
-
 Status file_sync(const char *path)
 {
     Status rc = ST_OK;
@@ -149,26 +126,6 @@ Status file_remove(const char *path)
     CHECK(SYS(unlink(path)) == 0 || errno == ENOENT, IO, "%s: cannot remove: %s", path,
           strerror(errno));
 out:
-    return rc;
-}
-
-Status file_write_atomic(const char *path, const void *data, size_t n)
-{
-    Status rc = ST_OK;
-    bool written = false;
-    char *tmp = mem_printf("%s.tmp", path), *parent = path_parent(path);
-    CHECK(tmp && parent, NOMEM, "%s: no memory for a name", path);
-    TRY(file_remove(tmp)); /* left by a job that died */
-    written = true;
-    TRY(file_write_new(tmp, data, n));
-    CHECK(SYS(rename(tmp, path)) == 0, IO, "%s: cannot rename to %s: %s", tmp, path,
-          strerror(errno));
-    written = false;
-    TRY(dir_sync(parent));
-out:
-    if (written) (void)unlink(tmp);
-    mem_free(parent);
-    mem_free(tmp);
     return rc;
 }
 

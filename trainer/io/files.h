@@ -18,6 +18,13 @@ CHECKED Status file_bytes(const char *path, int64_t *n); /* length of a regular 
 CHECKED Status file_write_atomic(const char *path, const void *data, size_t n);
 /* Writes a file that must not exist yet and syncs it. What a failure leaves, the caller removes. */
 CHECKED Status file_write_new(const char *path, const void *data, size_t n);
+/* A file written piece by piece: path.tmp until it is published, then synced and renamed over path,
+ * its directory synced. */
+typedef struct FileOut FileOut;
+CHECKED Status file_out_begin(const char *path, FileOut **out);
+CHECKED Status file_out_put(FileOut *out, const void *data, size_t n);
+CHECKED Status file_out_publish(FileOut *out);
+void file_out_end(FileOut *out); /* removes what was not published; accepts NULL */
 /* Reads the file again, from the device where the system lets go of its cached pages, and compares.
  *
  * Errors  ST_IO unreadable, or naming the first byte that differs */

@@ -68,6 +68,13 @@ JsonAt json_item(const JsonAt *list, int64_t index)
     return (JsonAt){json_array_get(list->value, (size_t)index), list, NULL, index, list->doc};
 }
 
+const char *json_next_key(JsonAt object, const char *key)
+{
+    json_t *o = (json_t *)object.value; /* jansson's iterators are for writing, too */
+    return json_object_iter_key(key ? json_object_iter_next(o, json_object_key_to_iter(key))
+                                    : json_object_iter(o));
+}
+
 int64_t json_count(JsonAt at)
 {
     return (int64_t)(json_array_size(at.value) + json_object_size(at.value));

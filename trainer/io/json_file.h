@@ -38,6 +38,8 @@ typedef struct JsonAt {
 JsonAt json_doc_top(const JsonDoc *doc);
 JsonAt json_key(const JsonAt *object, const char *key); /* borrows both */
 JsonAt json_item(const JsonAt *list, int64_t index);
+/* Keys in the order of the file: for (const char *key = NULL; (key = json_next_key(at, key));) */
+const char *json_next_key(JsonAt object, const char *key);
 int64_t json_count(JsonAt at); /* items of a list, keys of an object, else 0 */
 bool json_is_there(JsonAt at); /* and not null */
 bool json_has(const JsonAt *object, const char *key); /* json_is_there of that key */
