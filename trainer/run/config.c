@@ -52,6 +52,8 @@ void config_destroy(RunConfig *cfg)
     mem_free(cfg->optim_opts);
     mem_free(cfg->datasets);
     mem_free(cfg->eval_datasets);
+    for (int64_t i = 0; i < cfg->n_method; i++) mem_free(cfg->methods[i].opts);
+    mem_free(cfg->methods);
     config_tree_destroy(cfg->tree);
     mem_free(cfg);
 }

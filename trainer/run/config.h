@@ -4,6 +4,7 @@
 #include "data/data.h"
 #include "optim/optim.h"
 #include "schedules/sched.h"
+#include "trainer/methods/methods.h"
 #include "trainer/models/model.h"
 #include <jansson.h>
 
@@ -58,6 +59,8 @@ typedef struct RunConfig {
     OptimCommon optim_common;
     int64_t n_dataset, n_eval_dataset;
     DatasetOpts *datasets, *eval_datasets;
+    int64_t n_method; /* 0: all parameters are trained */
+    MethodSpec *methods;
 
     ConfigTree *tree;
 } RunConfig;
