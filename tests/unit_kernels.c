@@ -73,14 +73,15 @@ START_TEST(exp_keeps_its_edges)
 END_TEST
 
 /* Everything a set computes from the inputs of length n, for comparison; `out` is guarded behind n. */
+enum { N_ACT = ACT_GELU_TANH + 1, ACT_ROWS = 5, N_ROW = 4 + N_ACT * ACT_ROWS };
 typedef struct Results {
-    float y[7][N_MAX + GUARD];
+    float y[N_ROW][N_MAX + GUARD];
     double sum[5];
 } Results;
 
 static void run_rows(const Kernels *k, int64_t n, float (*x)[N_MAX], Results *r)
 {
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < N_ROW; i++)
         for (int j = 0; j < N_MAX + GUARD; j++) r->y[i][j] = 0.25f;
     r->sum[0] = k->sum(n, x[0]);
     r->sum[1] = k->dot(n, x[0], x[1]);
@@ -90,24 +91,48 @@ static void run_rows(const Kernels *k, int64_t n, float (*x)[N_MAX], Results *r)
     k->exp(n, x[1], r->y[1]);
     k->scale(n, 1.5f, r->y[2]);
     k->axpy(n, 0.3f, x[1], r->y[3]);
-    k->swiglu(n, x[0], x[1], r->y[4]);
-    k->swiglu_bwd(n, x[0], x[1], x[2], r->y[5], r->y[6]);
+    for (int f = 0; f < N_ACT; f++) {
+        float(*y)[N_MAX + GUARD] = r->y + 4 + f * ACT_ROWS;
+        k->act((Activation)f, n, x[0], x[1], y[0]);
+        k->act_bwd((Activation)f, n, x[0], x[1], x[2], y[1], y[2]);
+        k->act((Activation)f, n, x[0], NULL, y[3]);
+        k->act_bwd((Activation)f, n, x[0], NULL, x[2], y[4], NULL);
+    }
+}
+
+/* f(x) and f'(x) as activation.h has them. */
+static double act_by_libm(Activation f, double x, double *slope)
+{
+    const double root = sqrt(2 / acos(-1)), a = root * (x + 0.044715 * x * x * x), th = tanh(a);
+    switch (f) {
+    case ACT_SILU:
+        *slope = (1 + x - x / (1 + exp(-x))) / (1 + exp(-x));
+        return x / (1 + exp(-x));
+    case ACT_GELU:
+        *slope = erfc(-x / sqrt(2)) / 2 + x * exp(-x * x / 2) * root / 2;
+        return x * erfc(-x / sqrt(2)) / 2;
+    case ACT_GELU_TANH:
+        *slope = (1 + th + x * (1 - th * th) * root * (1 + 3 * 0.044715 * x * x)) / 2;
+        return x * (1 + th) / 2;
+    }
+    return NAN;
 }
 
 static void check_rows(const char *name, int64_t n, float (*x)[N_MAX], const Results *r)
 {
     double want[5] = {0, 0, 0, 0, -INFINITY};
     for (int64_t i = 0; i < n; i++) {
-        const double a = (double)x[0][i], b = (double)x[1][i], c = (double)x[2][i],
-                     sig = 1 / (1 + exp(-a));
-        const double y[7] = {exp(a - 0.5),
-                             exp(b),
-                             0.375,
-                             0.25 + (double)0.3f * b,
-                             a * sig * b,
-                             0.25 + c * b * sig * (1 + a * (1 - sig)),
-                             0.25 + c * a * sig};
-        for (int j = 0; j < 7; j++)
+        const double a = (double)x[0][i], b = (double)x[1][i], c = (double)x[2][i];
+        double y[N_ROW] = {exp(a - 0.5), exp(b), 0.375, 0.25 + (double)0.3f * b};
+        for (int f = 0; f < N_ACT; f++) {
+            double slope, *at = y + 4 + f * ACT_ROWS;
+            at[3] = act_by_libm((Activation)f, a, &slope);
+            at[0] = at[3] * b;
+            at[1] = 0.25 + c * b * slope;
+            at[2] = 0.25 + c * at[3];
+            at[4] = 0.25 + c * slope;
+        }
+        for (int j = 0; j < N_ROW; j++)
             if (!(fabs((double)r->y[j][i] - y[j]) <= 4e-7 * fmax(1, fabs(y[j]))))
                 ck_abort_msg("%s, result %d, %lld of %lld: %g, not %g", name, j, LL(i), LL(n),
                              (double)r->y[j][i], y[j]);
@@ -118,7 +143,7 @@ static void check_rows(const char *name, int64_t n, float (*x)[N_MAX], const Res
         ck_assert_msg(want[j] == r->sum[j] || fabs(want[j] - r->sum[j]) <=
                                                   (j == 3 ? 1e-6 * want[3] : 1e-12 * (double)n),
                       "%s, sum %d of %lld: %.17g, not %.17g", name, j, LL(n), r->sum[j], want[j]);
-    for (int j = 0; j < 7; j++)
+    for (int j = 0; j < N_ROW; j++)
         for (int64_t i = n; i < N_MAX + GUARD; i++)
             if (r->y[j][i] != 0.25f)
                 ck_abort_msg("%s, result %d: wrote at %lld of %lld", name, j, LL(i), LL(n));
@@ -136,6 +161,52 @@ START_TEST(rows_of_any_length_are_right_and_end_where_they_end)
             if (!kernels_use(SETS[s])) continue;
             run_rows(kernels(), n, x, &r);
             check_rows(SETS[s], n, x, &r);
+        }
+    }
+    T_TRUE(kernels_use(NULL));
+}
+END_TEST
+
+/* Far out the tails are small: what counts is the error beside |x|. */
+START_TEST(activations_agree_with_libm_far_out)
+{
+    enum { N = 4001 };
+    static float x[N], y[N], dx[N];
+    const float one = 1;
+    for (int i = 0; i < N; i++) x[i] = (float)(i - N / 2) * (20 / (float)(N / 2));
+    for (int64_t s = 0; s < N_OF(SETS); s++) {
+        if (!kernels_use(SETS[s])) continue;
+        double worst[N_ACT] = {0}, worst_slope[N_ACT] = {0};
+        for (int f = 0; f < N_ACT; f++) {
+            kernels()->act((Activation)f, N, x, NULL, y);
+            for (int i = 0; i < N; i++) {
+                double slope;
+                const double want = act_by_libm((Activation)f, (double)x[i], &slope);
+                dx[i] = 0;
+                kernels()->act_bwd((Activation)f, 1, x + i, NULL, &one, dx + i, NULL);
+                worst[f] = fmax(worst[f], fabs((double)y[i] - want) / fmax(1, fabs(want)));
+                const double error = fabs((double)dx[i] - slope) / fmax(1, fabs((double)x[i]));
+                worst_slope[f] = fmax(worst_slope[f], error);
+            }
+            printf("%s, activation %d: within %.2g, slope %.2g\n", SETS[s], f, worst[f],
+                   worst_slope[f]);
+            T_TRUE(worst[f] < 3e-7 && worst_slope[f] < 5e-7);
+        }
+    }
+    T_TRUE(kernels_use(NULL));
+}
+END_TEST
+
+START_TEST(activations_keep_their_edges)
+{
+    const float x[] = {0, -0.0f, NAN, INFINITY, 30, -30, 1e-30f};
+    float y[N_OF(x)];
+    for (int64_t s = 0; s < N_OF(SETS); s++) {
+        if (!kernels_use(SETS[s])) continue;
+        for (int f = 0; f < N_ACT; f++) {
+            kernels()->act((Activation)f, N_OF(x), x, NULL, y);
+            T_TRUE(y[0] == 0 && y[1] == 0 && isnan(y[2]) && y[3] == INFINITY && y[4] == 30);
+            T_TRUE(fabsf(y[5]) < 1e-11f && y[6] == 5e-31f);
         }
     }
     T_TRUE(kernels_use(NULL));
@@ -320,6 +391,8 @@ int main(void)
     const TTest *tests[] = {exp_agrees_with_libm_to_its_bound,
                             exp_keeps_its_edges,
                             rows_of_any_length_are_right_and_end_where_they_end,
+                            activations_agree_with_libm_far_out,
+                            activations_keep_their_edges,
                             long_sums_keep_their_digits,
                             small_products_are_right,
                             transpose_turns_any_shape,

@@ -2,6 +2,7 @@
  * test it with. */
 #ifndef TRAINER_TENSOR_OP_H
 #define TRAINER_TENSOR_OP_H
+#include "trainer/tensor/activation.h"
 #include "trainer/tensor/gemm.h"
 #include "trainer/tensor/params.h"
 #include <string.h>
@@ -31,19 +32,23 @@ static inline Mat grad_mat(const Tensor *t, bool trans)
 }
 
 /* A backward adds to in[i]->grad. What is blank is not cleared in a pass of its own: a gemm takes
- * grad_beta, a loop asks for its rows by grad_rows just before it adds to them, when they are about
+ * grad_beta, a loop asks for its rows by grad_rows, or its elements by grad_span, just before it adds to them, when they are about
  * to be in cache. Every element of a blank gradient must be covered by one of the two, once per
  * backward. */
 static inline real grad_beta(const Tensor *t)
 {
     return t->grad_blank ? 0 : 1;
 }
+static inline real *grad_span(const Tensor *t, int64_t first, int64_t n)
+{
+    real *g = t->grad + first;
+    if (t->grad_blank) memset(g, 0, (size_t)n * sizeof *g);
+    return g;
+}
 static inline real *grad_rows(const Tensor *t, int64_t first, int64_t n_row)
 {
     const int64_t width = t->dim[t->n_dim - 1];
-    real *g = t->grad + first * width;
-    if (t->grad_blank) memset(g, 0, (size_t)(n_row * width) * sizeof *g);
-    return g;
+    return grad_span(t, first * width, n_row * width);
 }
 
 /* One application of an op. The tape fills it, runs shape, gives out and the buffers, runs fwd,
@@ -127,9 +132,27 @@ typedef struct EmbeddingArg {
     int64_t n;
     const int32_t *ids; /* (n) rows of the table */
 } EmbeddingArg;
+typedef struct LinearArg {
+    bool in_out; /* w is stored (I,O), as Conv1D of GPT-2 does, not (O,I) */
+} LinearArg;
 typedef struct RmsnormArg {
-    double eps;
+    double eps, w_offset; /* the scale is w_offset + w: 0, or 1 as in Gemma */
 } RmsnormArg;
+typedef struct LayernormArg {
+    double eps;
+} LayernormArg;
+typedef struct ActivationArg {
+    Activation f;
+} ActivationArg;
+typedef struct AddArg {
+    double c; /* y = a + c b */
+} AddArg;
+typedef struct ScaleArg {
+    double c;
+} ScaleArg;
+typedef struct ColumnsArg {
+    int64_t first, n;
+} ColumnsArg;
 typedef struct RopeArg {
     RopeTable table;
     int64_t n_head;

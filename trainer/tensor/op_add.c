@@ -1,7 +1,7 @@
-/* op_add.c — y = a + b, element by element.   Backward: da = dy, db = dy. */
+/* op_add.c — y = a + c b, element by element.   Backward: da = dy, db = c dy. */
 #include "trainer/tensor/op.h"
 
-/* in: a, b of one shape; out: y */
+/* in: a, b of one shape; arg: c; out: y */
 static Status add_shape(OpCall *k)
 {
     Status rc = ST_OK;
@@ -18,9 +18,10 @@ out:
 static void add_fwd(OpCall *k)
 {
     const real *restrict a = k->in[0]->val, *restrict b = k->in[1]->val;
+    const real c = (real)((const AddArg *)k->arg)->c;
     real *restrict y = k->out->val;
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < k->out->n; i++) y[i] = a[i] + b[i];
+    for (int64_t i = 0; i < k->out->n; i++) y[i] = a[i] + c * b[i];
 }
 
 static void add_bwd(OpCall *k)
@@ -30,14 +31,16 @@ static void add_bwd(OpCall *k)
         real *restrict dx = k->in[j]->grad;
         if (!dx) continue;
         const bool blank = k->in[j]->grad_blank;
+        const real c = j == 0 ? 1 : (real)((const AddArg *)k->arg)->c;
 #pragma omp parallel for schedule(static)
-        for (int64_t i = 0; i < k->out->n; i++) dx[i] = blank ? dy[i] : dx[i] + dy[i];
+        for (int64_t i = 0; i < k->out->n; i++) dx[i] = blank ? c * dy[i] : dx[i] + c * dy[i];
     }
 }
 
 // clang-format off
 static const OpCase add_cases[] = {
-    { "matrix", 2, { { 2, { 3, 5 } }, { 2, { 3, 5 } } }, NULL, -2.0, 2.0 },
+    { "sum",    2, { { 2, { 3, 5 } }, { 2, { 3, 5 } } }, &(const AddArg){ 1 }, -2.0, 2.0 },
+    { "factor", 2, { { 2, { 3, 5 } }, { 2, { 3, 5 } } }, &(const AddArg){ -0.7 }, -2.0, 2.0 },
 };
 // clang-format on
 const OpDef op_add = {.name = "add",

@@ -1,13 +1,16 @@
 /* op_list.h — every op, one line each; op_<name>.c has its formula.
  *
- *   embedding  table (V,C); ids (N)                          -> y (N,C)
- *   linear     x (N,I), w (O,I) [, bias (O)]                 -> y (N,O) = x w^T + bias
- *   rmsnorm    x (N,C), w (C)                                -> y (N,C)
- *   rope       x (N,H*D); positions (N)                      -> y (N,H*D)
- *   attention  q (Nq,H*D), k (Nk,Hkv*D), v (Nk,Hkv*D); keys  -> y (Nq,H*D)
- *   swiglu     gate (N,I), up (N,I)                          -> y (N,I) = silu(gate) up
- *   add        a, b of one shape                             -> y = a + b
- *   ce_head    x (N,C), w (V,C); labels (N)                  -> y (N) nats per row, 0 without a label */
+ *   embedding   table (V,C); ids (N)                          -> y (N,C)
+ *   linear      x (N,I), w (O,I) or (I,O) [, bias (O)]        -> y (N,O) = x w^T + bias
+ *   rmsnorm     x (N,C), w (C or a divisor)                   -> y (N,C)
+ *   layernorm   x (N,C), w (C), b (C)                         -> y (N,C)
+ *   rope        x (N,H*D); positions (N)                      -> y (N,H*D)
+ *   attention   q (Nq,H*D), k (Nk,Hkv*D), v (Nk,Hkv*D); keys  -> y (Nq,H*D)
+ *   activation  x (N,I) [, up (N,I)]; f                       -> y (N,I) = f(x) [up]
+ *   add         a, b of one shape; c                          -> y = a + c b
+ *   scale       x; c                                          -> y = c x
+ *   columns     x (N,C); first, n                             -> y (N,n)
+ *   ce_head     x (N,C), w (V,C); labels (N)                  -> y (N) nats per row, 0 without a label */
 #ifndef TRAINER_TENSOR_OP_LIST_H
 #define TRAINER_TENSOR_OP_LIST_H
 // clang-format off
@@ -15,10 +18,13 @@
     X(embedding)   \
     X(linear)      \
     X(rmsnorm)     \
+    X(layernorm)   \
     X(rope)        \
     X(attention)   \
-    X(swiglu)      \
+    X(activation)  \
     X(add)         \
-    X(ce_head)
+    X(scale)       \
+    X(columns)     \
+    X(ce_head)    
 // clang-format on
 #endif

@@ -43,15 +43,28 @@ CHECKED Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, 
                          size_t arg_bytes, Tensor **y);
 
 CHECKED Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, Tensor **y);
-CHECKED Status tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *bias,
-                           Tensor **y); /* bias may be NULL */
+/* y = x w^T + bias, w (O,I); bias may be NULL. in_out: y = x w + bias, w (I,O), as GPT-2's Conv1D
+ * stores it. */
+CHECKED Status tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *bias, Tensor **y);
+CHECKED Status tape_linear_in_out(Tape *t, Tensor *x, Tensor *w, Tensor *bias, Tensor **y);
+/* Where w is shorter than a row of x, every w-long group of columns is normalised by itself (heads).
+ * offset: the scale is w_offset + w (Gemma: 1). */
 CHECKED Status tape_rmsnorm(Tape *t, Tensor *x, Tensor *w, double eps, Tensor **y);
+CHECKED Status tape_rmsnorm_offset(Tape *t, Tensor *x, Tensor *w, double w_offset, double eps,
+                                   Tensor **y);
+CHECKED Status tape_layernorm(Tape *t, Tensor *x, Tensor *w, Tensor *b, double eps, Tensor **y);
 CHECKED Status tape_rope(Tape *t, Tensor *x, const RopeTable *table, const int32_t *pos,
                          int64_t n_head, Tensor **y);
 CHECKED Status tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, const AttentionArg *arg,
                               Tensor **y);
+CHECKED Status tape_activation(Tape *t, Activation f, Tensor *x, Tensor **y); /* f(x) */
+CHECKED Status tape_glu(Tape *t, Activation f, Tensor *gate, Tensor *up,
+                        Tensor **y); /* f(gate) up */
 CHECKED Status tape_swiglu(Tape *t, Tensor *gate, Tensor *up, Tensor **y);
 CHECKED Status tape_add(Tape *t, Tensor *a, Tensor *b, Tensor **y);
+CHECKED Status tape_axpy(Tape *t, Tensor *a, double c, Tensor *b, Tensor **y); /* a + c b */
+CHECKED Status tape_scale(Tape *t, double c, Tensor *x, Tensor **y);           /* c x */
+CHECKED Status tape_columns(Tape *t, Tensor *x, int64_t first, int64_t n, Tensor **y);
 CHECKED Status tape_ce_head(Tape *t, Tensor *x, Tensor *w, const int32_t *labels, Tensor **nats);
 
 /* Backward from y with dy = 1 everywhere; adds to the gradients of the parameters. The records are

@@ -7,6 +7,7 @@
  * arrays do not overlap. NaN and inf propagate. */
 #ifndef TRAINER_TENSOR_KERNELS_KERNEL_H
 #define TRAINER_TENSOR_KERNELS_KERNEL_H
+#include "trainer/tensor/activation.h"
 #include "trainer/tensor/real.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,10 +31,11 @@ typedef struct Kernels {
     void (*scale)(int64_t n, real a, real *x);               /* x *= a */
     void (*axpy)(int64_t n, real a, const real *x, real *y); /* y += a x */
 
-    /* y = silu(g) u, silu(g) = g / (1 + exp(-g)). */
-    void (*swiglu)(int64_t n, const real *g, const real *u, real *y);
-    /* Adds to dg and du; either may be NULL. */
-    void (*swiglu_bwd)(int64_t n, const real *g, const real *u, const real *dy, real *dg, real *du);
+    /* y = f(x) u; u NULL: y = f(x). */
+    void (*act)(Activation f, int64_t n, const real *x, const real *u, real *y);
+    /* Adds to dx and du; either may be NULL, du must be where u is. */
+    void (*act_bwd)(Activation f, int64_t n, const real *x, const real *u, const real *dy, real *dx,
+                    real *du);
 
     /* C = A B, or C += A B with `add`, for tiles that fit a cache.
      *

@@ -10,6 +10,9 @@ static const real LOWEST = -FLT_MAX;
 #endif
 static const real MINUS_INF = -(real)INFINITY;
 
+/* gelu_tanh(x) = x sigmoid(LINE x + CUBE x^3): 2 sqrt(2/pi), and that times 0.044715 */
+static const real GELU_LINE = (real)1.5957691216057308, GELU_CUBE = (real)0.07135481627260025;
+
 static void loop_exp(int64_t n, const real *x, real *y)
 {
     for (int64_t i = 0; i < n; i += KERNEL_LANES)
@@ -95,27 +98,68 @@ VEC_FN vec sigmoid(vec g)
     return v_div(v_set(1), v_add(v_set(1), v_exp(v_sub(v_set(0), g))));
 }
 
-static void loop_swiglu(int64_t n, const real *g, const real *u, real *y)
+/* s(x) of activation.h; f is a constant where this is called. */
+VEC_FN vec act_gate(const Activation f, vec x)
+{
+    if (f == ACT_SILU) return sigmoid(x);
+    if (f == ACT_GELU) return v_normal_cdf(x);
+    const vec inner = v_fma(v_mul(x, x), v_set(GELU_CUBE), v_set(GELU_LINE));
+    return sigmoid(v_mul(x, inner));
+}
+
+/* f'(x) where s = s(x). */
+VEC_FN vec act_slope(const Activation f, vec x, vec s)
+{
+    if (f == ACT_GELU) {
+        const vec density = v_exp(v_mul(v_mul(x, x), v_set((real)-0.5)));
+        return v_fma(v_mul(x, density), v_set((real)0.3989422804014327), s);
+    }
+    vec da = x; /* x da/dx, a what the sigmoid is taken of */
+    if (f == ACT_GELU_TANH)
+        da = v_mul(x, v_fma(v_mul(x, x), v_set(3 * GELU_CUBE), v_set(GELU_LINE)));
+    return v_mul(s, v_fma(da, v_sub(v_set(1), s), v_set(1)));
+}
+
+VEC_FN void act_row(const Activation f, int64_t n, const real *x, const real *u, real *y)
 {
     for (int64_t i = 0; i < n; i += KERNEL_LANES) {
-        const vec gate = v_load_n(g + i, n - i);
-        v_store_n(y + i, v_mul(v_mul(gate, sigmoid(gate)), v_load_n(u + i, n - i)), n - i);
+        const vec at = v_load_n(x + i, n - i), value = v_mul(at, act_gate(f, at));
+        v_store_n(y + i, u ? v_mul(value, v_load_n(u + i, n - i)) : value, n - i);
     }
 }
 
-/* silu'(g) = sigma (1 + g (1 - sigma)) */
-static void loop_swiglu_bwd(int64_t n, const real *g, const real *u, const real *dy, real *dg,
-                            real *du)
+VEC_FN void act_row_bwd(const Activation f, int64_t n, const real *x, const real *u, const real *dy,
+                        real *dx, real *du)
 {
     for (int64_t i = 0; i < n; i += KERNEL_LANES) {
-        const vec gate = v_load_n(g + i, n - i), s = sigmoid(gate), d = v_load_n(dy + i, n - i);
-        if (du) v_store_n(du + i, v_fma(d, v_mul(gate, s), v_load_n(du + i, n - i)), n - i);
-        if (dg) {
-            const vec slope = v_mul(s, v_fma(gate, v_sub(v_set(1), s), v_set(1)));
-            const vec du_in = v_mul(d, v_load_n(u + i, n - i));
-            v_store_n(dg + i, v_fma(du_in, slope, v_load_n(dg + i, n - i)), n - i);
+        const vec at = v_load_n(x + i, n - i), s = act_gate(f, at), d = v_load_n(dy + i, n - i);
+        if (du) v_store_n(du + i, v_fma(d, v_mul(at, s), v_load_n(du + i, n - i)), n - i);
+        if (dx) {
+            const vec up = u ? v_mul(d, v_load_n(u + i, n - i)) : d;
+            v_store_n(dx + i, v_fma(up, act_slope(f, at, s), v_load_n(dx + i, n - i)), n - i);
         }
     }
+}
+
+static void loop_act(Activation f, int64_t n, const real *x, const real *u, real *y)
+{
+    if (f == ACT_SILU)
+        act_row(ACT_SILU, n, x, u, y);
+    else if (f == ACT_GELU)
+        act_row(ACT_GELU, n, x, u, y);
+    else
+        act_row(ACT_GELU_TANH, n, x, u, y);
+}
+
+static void loop_act_bwd(Activation f, int64_t n, const real *x, const real *u, const real *dy,
+                         real *dx, real *du)
+{
+    if (f == ACT_SILU)
+        act_row_bwd(ACT_SILU, n, x, u, dy, dx, du);
+    else if (f == ACT_GELU)
+        act_row_bwd(ACT_GELU, n, x, u, dy, dx, du);
+    else
+        act_row_bwd(ACT_GELU_TANH, n, x, u, dy, dx, du);
 }
 
 /* A block of rows x (cols vectors) of C held in registers over the whole inner index. */
@@ -223,8 +267,8 @@ const Kernels KERNEL_SET = {
     .dot3 = loop_dot3,
     .scale = loop_scale,
     .axpy = loop_axpy,
-    .swiglu = loop_swiglu,
-    .swiglu_bwd = loop_swiglu_bwd,
+    .act = loop_act,
+    .act_bwd = loop_act_bwd,
     .mm = loop_mm,
     .transpose = loop_transpose,
     .softmax_cols = loop_softmax_cols,

@@ -68,6 +68,14 @@ VEC_FN vec v_exp(vec a)
 {
     VEC_EACH(vec, exp(a.x[i]));
 }
+VEC_FN vec v_tanh(vec a)
+{
+    VEC_EACH(vec, tanh(a.x[i]));
+}
+VEC_FN vec v_normal_cdf(vec a)
+{
+    VEC_EACH(vec, (real)0.5 * erfc(a.x[i] * (real)-0.70710678118654752));
+}
 VEC_FN vecd vd_zero(void)
 {
     VEC_EACH(vecd, 0.0);

@@ -1,0 +1,95 @@
+/* tape_ops.c — the typed forms of tape_call. */
+#include "trainer/tensor/tape.h"
+
+Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, Tensor **y)
+{
+    const EmbeddingArg arg = {n, ids};
+    return tape_call(t, &op_embedding, 1, &table, &arg, sizeof arg, y);
+}
+
+Status tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *bias, Tensor **y)
+{
+    const LinearArg arg = {.in_out = false};
+    return tape_call(t, &op_linear, bias ? 3 : 2, (Tensor *[]){x, w, bias}, &arg, sizeof arg, y);
+}
+
+Status tape_linear_in_out(Tape *t, Tensor *x, Tensor *w, Tensor *bias, Tensor **y)
+{
+    const LinearArg arg = {.in_out = true};
+    return tape_call(t, &op_linear, bias ? 3 : 2, (Tensor *[]){x, w, bias}, &arg, sizeof arg, y);
+}
+
+Status tape_rmsnorm(Tape *t, Tensor *x, Tensor *w, double eps, Tensor **y)
+{
+    return tape_rmsnorm_offset(t, x, w, 0, eps, y);
+}
+
+Status tape_rmsnorm_offset(Tape *t, Tensor *x, Tensor *w, double w_offset, double eps, Tensor **y)
+{
+    const RmsnormArg arg = {eps, w_offset};
+    return tape_call(t, &op_rmsnorm, 2, (Tensor *[]){x, w}, &arg, sizeof arg, y);
+}
+
+Status tape_layernorm(Tape *t, Tensor *x, Tensor *w, Tensor *b, double eps, Tensor **y)
+{
+    const LayernormArg arg = {eps};
+    return tape_call(t, &op_layernorm, 3, (Tensor *[]){x, w, b}, &arg, sizeof arg, y);
+}
+
+Status tape_rope(Tape *t, Tensor *x, const RopeTable *table, const int32_t *pos, int64_t n_head,
+                 Tensor **y)
+{
+    const RopeArg arg = {*table, n_head, pos};
+    return tape_call(t, &op_rope, 1, &x, &arg, sizeof arg, y);
+}
+
+Status tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, const AttentionArg *arg, Tensor **y)
+{
+    return tape_call(t, &op_attention, 3, (Tensor *[]){q, k, v}, arg, sizeof *arg, y);
+}
+
+Status tape_activation(Tape *t, Activation f, Tensor *x, Tensor **y)
+{
+    const ActivationArg arg = {f};
+    return tape_call(t, &op_activation, 1, &x, &arg, sizeof arg, y);
+}
+
+Status tape_glu(Tape *t, Activation f, Tensor *gate, Tensor *up, Tensor **y)
+{
+    const ActivationArg arg = {f};
+    return tape_call(t, &op_activation, 2, (Tensor *[]){gate, up}, &arg, sizeof arg, y);
+}
+
+Status tape_swiglu(Tape *t, Tensor *gate, Tensor *up, Tensor **y)
+{
+    return tape_glu(t, ACT_SILU, gate, up, y);
+}
+
+Status tape_add(Tape *t, Tensor *a, Tensor *b, Tensor **y)
+{
+    return tape_axpy(t, a, 1, b, y);
+}
+
+Status tape_axpy(Tape *t, Tensor *a, double c, Tensor *b, Tensor **y)
+{
+    const AddArg arg = {c};
+    return tape_call(t, &op_add, 2, (Tensor *[]){a, b}, &arg, sizeof arg, y);
+}
+
+Status tape_scale(Tape *t, double c, Tensor *x, Tensor **y)
+{
+    const ScaleArg arg = {c};
+    return tape_call(t, &op_scale, 1, &x, &arg, sizeof arg, y);
+}
+
+Status tape_columns(Tape *t, Tensor *x, int64_t first, int64_t n, Tensor **y)
+{
+    const ColumnsArg arg = {first, n};
+    return tape_call(t, &op_columns, 1, &x, &arg, sizeof arg, y);
+}
+
+Status tape_ce_head(Tape *t, Tensor *x, Tensor *w, const int32_t *labels, Tensor **nats)
+{
+    const CeHeadArg arg = {labels};
+    return tape_call(t, &op_ce_head, 2, (Tensor *[]){x, w}, &arg, sizeof arg, nats);
+}
