@@ -62,8 +62,8 @@ static Status measure(const Comm *c, const Job *job, TrainState *s, Stepper *st,
     const double rate = median(step), peak = median(product);
     printf("%lld parameters, %lld tokens a step, micro-batches of %lld x %lld, %d ranks x %d "
            "threads\n",
-           LL(params_n_elem(s->params)), LL(tokens), LL(cfg->micro_batch_size), LL(T), comm_size(c),
-           omp_get_max_threads());
+           LL(params_n_elem(s->net.params)), LL(tokens), LL(cfg->micro_batch_size), LL(T),
+           comm_size(c), omp_get_max_threads());
     printf("training   %8.1f GFLOP/s  %8.0f tokens/s\nproduct    %8.1f GFLOP/s  (%d x %d x %d)\n",
            rate, 1e9 * rate / (flops / (double)tokens), peak, N_PRODUCT, N_PRODUCT, N_PRODUCT);
     printf("%.3f\n", rate / peak);
@@ -85,7 +85,7 @@ static Status run(const Comm *world, int argc, char **argv)
     TRY(setup_machine(world, cfg->gemm_backend, cfg->compute_dtype, cfg->threads));
     TRY(job_open(world, cfg, JOB_LOOK, &job));
     TRY(comm_agree(world, state_create(cfg, &s)));
-    state_init_weights(s);
+    TRY(comm_agree(world, state_start(s)));
     TRY(stepper_create(world, s, &st));
     TRY(measure(world, job, s, st, x));
 out:

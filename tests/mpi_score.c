@@ -94,7 +94,7 @@ START_TEST(the_loss_does_not_depend_on_the_ranks)
             Batch *batch = NULL;
             T_OK(tape_create(&tape));
             T_OK(batch_create(4, TINY_CONTEXT, &batch));
-            T_OK(evaluate_set(each[i], m->model, m->tokenizer, set, max_tokens[k], tape, batch,
+            T_OK(evaluate_set(each[i], m->net.model, m->tokenizer, set, max_tokens[k], tape, batch,
                               &e[i]));
             batch_destroy(batch);
             tape_destroy(tape);

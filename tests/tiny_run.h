@@ -48,9 +48,9 @@ static inline void tiny_random(TrainState *s, uint64_t seed)
 {
     Rng r;
     rng_init(&r, seed, 0);
-    state_init_weights(s);
-    for (int64_t i = 0; i < params_count(s->params); i++) {
-        const Param *p = params_at(s->params, i);
+    T_OK(state_start(s));
+    for (int64_t i = 0; i < params_count(s->net.params); i++) {
+        const Param *p = params_at(s->net.params, i);
         for (int64_t j = 0; j < p->n; j++) p->val[j] += (real)(0.3 * rng_normal(&r));
     }
 }
@@ -59,12 +59,12 @@ static inline void tiny_random(TrainState *s, uint64_t seed)
  * nothing, the head is the table. Width 256. */
 static inline void tiny_bigram(TrainState *s, const unsigned char follows[256])
 {
-    for (int64_t i = 0; i < params_count(s->params); i++) {
-        const Param *p = params_at(s->params, i);
+    for (int64_t i = 0; i < params_count(s->net.params); i++) {
+        const Param *p = params_at(s->net.params, i);
         for (int64_t j = 0; j < p->n; j++) p->val[j] = p->kind == PARAM_NORM;
     }
-    real *embedding = params_find(s->params, "model.embed_tokens.weight")->val,
-         *head = params_find(s->params, "lm_head.weight")->val;
+    real *embedding = params_find(s->net.params, "model.embed_tokens.weight")->val,
+         *head = params_find(s->net.params, "lm_head.weight")->val;
     for (int b = 0; b < 256; b++) {
         embedding[b * 256 + b] = 1;
         head[follows[b] * 256 + b] = 1;

@@ -36,7 +36,7 @@ static void judge(const LoadedModel *m, const char *prompt, char *text)
         const int64_t T = n < TINY_CONTEXT ? n : TINY_CONTEXT, last = T - 1;
         Batch b = {.B = 1, .T = T, .tokens = ids + n - T, .labels = labels, .doc_start = doc_start};
         int32_t best = 0;
-        T_OK(model_logits(m->model, tape, &b, 1, &last, logits));
+        T_OK(model_logits(m->net.model, tape, &b, 1, &last, logits));
         for (int32_t i = 1; i < 256; i++)
             if (logits[i] > logits[best]) best = i;
         if (best == 0) break;
@@ -135,7 +135,7 @@ START_TEST(hopeless_prompts_and_weights_are_refused)
     Continuation c;
     T_FAILS(generate(m, &o, 1, &(Prompt){"", 0}, &c), DATA, "empty prompt");
     T_FAILS(generate(m, &o, 1, &(Prompt){"ab\0c", 4}, &c), DATA, "NUL at byte 2");
-    params_find(m->params, "model.norm.weight")->val[0] = NAN;
+    params_find(m->net.params, "model.norm.weight")->val[0] = NAN;
     T_FAILS(generate(m, &o, 1, &(Prompt){"ab", 2}, &c), NONFINITE, "token 2: its logits");
     continuation_fini(&c);
     loaded_model_close(m);

@@ -13,7 +13,7 @@ static real save_seed(uint64_t seed, const char *kind, const char *version, cons
     tiny_random(s, seed);
     s->step = (int64_t)seed;
     tiny_save(s, kind, version, dir);
-    const real first = params_at(s->params, 0)->val[0];
+    const real first = params_at(s->net.params, 0)->val[0];
     mem_free(parent);
     state_destroy(s);
     config_destroy(cfg);
@@ -24,7 +24,7 @@ static void expect(const char *dir, const char *release, real first, const char 
 {
     LoadedModel *m = NULL;
     T_OK(loaded_model_open(dir, release, &m));
-    T_TRUE(params_at(m->params, 0)->val[0] == first);
+    T_TRUE(params_at(m->net.params, 0)->val[0] == first);
     const size_t n = strlen(m->dir), n_end = strlen(end);
     ck_assert_msg(n >= n_end && strcmp(m->dir + n - n_end, end) == 0, "%s, not %s", m->dir, end);
     loaded_model_close(m);
@@ -46,9 +46,9 @@ START_TEST(weights_and_config_come_back)
     T_EQ_I64(strlen(m->payload_sha256), 64);
     T_EQ_I64(m->cfg->model.hidden_size, 24);
     T_EQ_I64(loaded_model_context(m), TINY_CONTEXT);
-    T_EQ_I64(params_flat_n(m->params), params_flat_n(s->params));
-    T_TRUE(memcmp(params_flat(m->params), params_flat(s->params),
-                  (size_t)params_flat_n(s->params) * sizeof(real)) == 0);
+    T_EQ_I64(params_flat_n(m->net.params), params_flat_n(s->net.params));
+    T_TRUE(memcmp(params_flat(m->net.params), params_flat(s->net.params),
+                  (size_t)params_flat_n(s->net.params) * sizeof(real)) == 0);
     Text json = {0};
     loaded_model_json(m, &json);
     json_t *o = json_loads(json.s, 0, NULL);

@@ -106,7 +106,7 @@ START_TEST(foretells_memory)
     plan_destroy(plan);
     const int64_t before = mem_live_bytes();
     T_OK(state_create(cfg, &state));
-    state_init_weights(state);
+    T_OK(state_start(state));
     T_OK(stepper_create(comm_self(), state, &stepper));
     for (int i = 0; i < 3; i++)
         T_OK(stepper_run(stepper, job_own(job), 8 * i, leg_rate_at(job, &job->leg[0], i), &result));
@@ -151,8 +151,8 @@ START_TEST(counts_checkpoints_on_disk)
     const PlanDisk *d = &plan->disk;
     T_EQ_I64(d->periodic, (2 + 3) * d->full);
     T_EQ_I64(d->kept, d->full + d->weights);
-    T_TRUE(d->weights > 4 * params_n_elem(plan->params));
-    T_TRUE(d->full > 12 * params_n_elem(plan->params));
+    T_TRUE(d->weights > 4 * params_n_elem(plan->net.params));
+    T_TRUE(d->full > 12 * params_n_elem(plan->net.params));
     T_OK(plan_check_disk(job));
     plan_destroy(plan);
     close_job(cfg, job);
@@ -215,14 +215,14 @@ START_TEST(says_the_same_as_json)
     T_OK(plan_json(plan, &text));
     json_t *root = json_loads(text.s, JSON_REJECT_DUPLICATES, NULL);
     T_TRUE(root);
-    T_EQ_I64(integer(root, NULL, "trainable_params"), params_n_elem(plan->params));
+    T_EQ_I64(integer(root, NULL, "trainable_params"), params_n_elem(plan->net.params));
     T_EQ_I64(integer(root, NULL, "frozen_params"), 0);
     T_EQ_I64(integer(root, "steps", "branch"), 12);
     T_EQ_I64(integer(root, "job", "tokens"), 30 * 8 * 32);
     T_EQ_I64(integer(root, "memory", "total"), plan->memory.total);
     T_EQ_I64((int64_t)json_array_size(json_object_get(root, "legs")), 2);
     T_EQ_I64((int64_t)json_array_size(json_object_get(root, "trained")),
-             params_count(plan->params));
+             params_count(plan->net.params));
     T_TRUE(json_is_null(json_object_get(root, "time")));
     json_decref(root);
     text_fini(&text);

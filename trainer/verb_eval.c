@@ -61,7 +61,7 @@ static Status eval_set(Eval *v, const DatasetOpts *d, const PackOpts *pack, Spli
     snprintf(name, sizeof name, "%s%s%s", version ? version : "", version ? "/" : "",
              token_set_name(set));
     if (token_set_n_row(set) == 0) goto out; /* a split may hold nothing out */
-    TRY(evaluate_set(v->world, v->m->model, v->m->tokenizer, set, v->max_tokens, v->tape, v->batch,
+    TRY(evaluate_set(v->world, v->m->net.model, v->m->tokenizer, set, v->max_tokens, v->tape, v->batch,
                      &e));
     add_loss(v, name, &e);
 out:

@@ -42,8 +42,8 @@ Status methods_create(const MethodSpec *spec, int64_t n, const ModelView *view, 
     Status rc = ST_OK;
     Hooks *hooks = mem_alloc(sizeof *hooks);
     CHECK(hooks, NOMEM, "methods: %zu bytes", sizeof *hooks);
-    hooks->at = mem_array(n, sizeof *hooks->at);
-    CHECK(hooks->at || n == 0, NOMEM, "methods: %lld of them", LL(n));
+    hooks->at = mem_array(METHODS_MAX, sizeof *hooks->at);
+    CHECK(hooks->at, NOMEM, "methods: %d of them", METHODS_MAX);
     for (int64_t i = 0; n > 0 && i < view->n_param; i++) view->param[i]->frozen = true;
     for (int64_t i = 0; i < n; i++) {
         Hook *h = &hooks->at[hooks->n++];

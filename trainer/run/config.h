@@ -25,7 +25,7 @@ typedef struct RunConfig {
     bool concurrent_branches;
     const char *branch_from; /* LINE@POINT */
     const char *init_from;
-    const char *model_name_or_path; /* always NULL: refused so far */
+    const char *model_name_or_path; /* a folder; model has the sizes its config.json gives */
     const char *tokenizer;
 
     int64_t max_steps, max_tokens; /* exactly one of these three is set */
@@ -52,6 +52,8 @@ typedef struct RunConfig {
 
     PackOpts pack;
     ModelConfig model;
+    int64_t n_method; /* entries of trainable:; 0: all of the model is trained */
+    MethodSpec *methods;
     const SchedDef *sched_def;
     void *sched_opts; /* starts with SchedCommon */
     const OptimDef *optim_def;

@@ -96,7 +96,7 @@ static Status generator_init(Generator *g, const Prompt *prompt)
     Status rc = ST_OK;
     const int64_t n = g->n_row, known = tokenizer_vocab_size(g->m->tokenizer);
     int64_t longest = 0;
-    g->vocab = model_config(g->m->model)->vocab_size;
+    g->vocab = model_config(g->m->net.model)->vocab_size;
     g->n_id = known < g->vocab ? known : g->vocab;
     g->context = loaded_model_context(g->m);
     g->row = mem_array(n, sizeof *g->row);
@@ -199,7 +199,7 @@ Status generate(const LoadedModel *m, const GenerateOpts *o, int64_t n, const Pr
     memset(out, 0, (size_t)n * sizeof *out);
     TRY(generator_init(&g, prompt));
     for (fill_batch(&g, out); g.n_open > 0; fill_batch(&g, out)) {
-        TRY(model_logits(m->model, g.tape, g.batch, g.n_open, g.last, g.logits));
+        TRY(model_logits(m->net.model, g.tape, g.batch, g.n_open, g.last, g.logits));
         for (int64_t k = 0; k < g.n_open; k++)
             TRY(take_token(&g, &g.row[g.open[k]], g.logits + k * g.vocab, &out[g.open[k]]));
     }

@@ -32,8 +32,7 @@ static void print_machine(const Plan *plan, Progress *p)
                     g.kernels, g.compute_dtype, kernels()->name, comm_size(job->comm),
                     comm_size(job->comm) > 1 ? "s" : "", omp_get_max_threads(),
                     omp_get_max_threads() > 1 ? "s" : "");
-    progress_header(p, "memory", "%s a rank",
-                    progress_bytes(plan->memory.total, memory));
+    progress_header(p, "memory", "%s a rank", progress_bytes(plan->memory.total, memory));
     if (strcmp(g.backend, "reference") == 0) return; /* nobody expects speed of it */
     const GemmRate rate = gemm_rate(omp_get_max_threads());
     if (rate.expected_gflops > 0 && rate.gflops < 0.5 * rate.expected_gflops)

@@ -127,13 +127,9 @@ static Status load_start(LegRun *r)
 {
     Status rc = ST_OK;
     char *dir = NULL;
-    const char *init = r->leg->from == 0 ? r->v->cfg->init_from : NULL;
     TRY(comm_agree(r->comm, find_start(r, &dir)));
     if (!dir) {
-        if (init)
-            TRY(state_load(r->comm, r->state, init, true));
-        else
-            state_init_weights(r->state);
+        TRY(comm_agree(r->comm, state_start(r->state)));
         goto out;
     }
     TRY(comm_agree(r->comm, check_numerics(r, dir)));

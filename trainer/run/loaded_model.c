@@ -89,8 +89,8 @@ static Status read_weights(LoadedModel *m, Ckpt *k)
 {
     Status rc = ST_OK;
     char *name = NULL;
-    for (int64_t i = 0; i < params_count(m->params); i++) {
-        const Param *p = params_at(m->params, i);
+    for (int64_t i = 0; i < params_count(m->net.params); i++) {
+        const Param *p = params_at(m->net.params, i);
         mem_free(name);
         name = mem_printf("param/%s", p->name);
         CHECK(name, NOMEM, "name of %s", p->name);
@@ -118,9 +118,7 @@ Status loaded_model_open(const char *dir, const char *release, LoadedModel **out
     CHECK(info->config, DATA, "%s: has no config", m->dir);
     TRY(config_from_json(info->config, &m->cfg));
     TRY(tokenizer_open(m->cfg->tokenizer, &m->tokenizer));
-    TRY(params_create(&m->params));
-    TRY(model_create(&m->cfg->model, m->params, &m->model));
-    TRY(params_seal(m->params));
+    TRY(network_create(m->cfg, &m->net));
     TRY(read_weights(m, k));
     *out = m;
     m = NULL;
@@ -133,8 +131,7 @@ out:
 void loaded_model_close(LoadedModel *m)
 {
     if (!m) return;
-    model_destroy(m->model);
-    params_destroy(m->params);
+    network_fini(&m->net);
     tokenizer_close(m->tokenizer);
     config_destroy(m->cfg);
     mem_free(m->dir);
@@ -144,7 +141,7 @@ void loaded_model_close(LoadedModel *m)
 int64_t loaded_model_context(const LoadedModel *m)
 {
     const int64_t trained = m->cfg->pack.max_seq_length,
-                  positions = model_config(m->model)->max_position_embeddings;
+                  positions = model_config(m->net.model)->max_position_embeddings;
     return trained < positions ? trained : positions;
 }
 

@@ -3,7 +3,7 @@
 #define TRAINER_RUN_LOADED_MODEL_H
 #include "checkpoints/ckpt.h"
 #include "checkpoints/line.h"
-#include "trainer/run/config.h"
+#include "trainer/run/network.h"
 #include "trainer/run/text.h"
 
 typedef struct LoadedModel {
@@ -13,8 +13,7 @@ typedef struct LoadedModel {
     char payload_sha256[LINE_HASH];
     RunConfig *cfg; /* of the run that wrote it */
     Tokenizer *tokenizer;
-    ParamSet *params; /* without gradients */
-    Model *model;
+    Network net; /* without gradients */
 } LoadedModel;
 
 /* dir: a checkpoint of any kind; a line, of which the release of that name is taken ("v2",

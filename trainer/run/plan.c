@@ -12,8 +12,7 @@
 void plan_destroy(Plan *p)
 {
     if (!p) return;
-    model_destroy(p->model);
-    params_destroy(p->params);
+    network_fini(&p->net);
     mem_free(p);
 }
 
@@ -41,7 +40,7 @@ static int64_t data_bytes(const Job *job)
 static void plan_memory(Plan *p)
 {
     const RunConfig *cfg = p->job->cfg;
-    const int64_t n = params_flat_n(p->params), vector = n * (int64_t)sizeof(float);
+    const int64_t n = params_flat_n(p->net.params), vector = n * (int64_t)sizeof(float);
     PlanMemory *m = &p->memory;
     m->weights = vector;
     m->gradients = tree_sum_bytes(p->job->comm, stepper_groups(cfg), n);
@@ -189,9 +188,7 @@ static Status create(const Job *job, Plan **out)
     p->flops_per_step =
         (double)p->tokens_per_step * model_flops_per_token(&cfg->model, cfg->pack.max_seq_length);
     p->n_core = comm_size(job->comm) * omp_get_max_threads();
-    TRY(params_create(&p->params));
-    TRY(model_create(&cfg->model, p->params, &p->model));
-    TRY(params_split(p->params));
+    TRY(network_declare(cfg, &p->net));
     TRY(legs_reached(job, p->reached));
     for (int64_t i = 0; i < job->n_leg; i++) p->steps_left += job->leg[i].to - p->reached[i];
     TRY(plan_cost(p));

@@ -3,6 +3,7 @@
 #ifndef TRAINER_RUN_PLAN_H
 #define TRAINER_RUN_PLAN_H
 #include "trainer/run/job.h"
+#include "trainer/run/network.h"
 #include "trainer/run/text.h"
 
 /* Of one rank, while it trains. Units: bytes. */
@@ -38,8 +39,7 @@ enum { PLAN_MAX_COST = 4 };
 
 typedef struct Plan {
     const Job *job;
-    ParamSet *params; /* names and shapes only: never sealed */
-    Model *model;
+    Network net;                  /* names and shapes only */
     int64_t reached[JOB_MAX_LEG]; /* the step at which each leg goes on */
     int64_t steps_left;
     int64_t tokens_per_step;

@@ -125,8 +125,8 @@ Status plan_json(const Plan *p, Text *out)
         "s:o, "
         "s:o, s:o, s:o, s:o}",
         "format", 1, "output_dir", job->cfg->output_dir, "version", job_own(job)->name, "paradigm",
-        job->cfg->paradigm, "trainable_params", (Int)params_n_elem(p->params), "frozen_params",
-        (Int)0, "trained", trained_json(p->params), "data", data_json(job), "steps", "first",
+        job->cfg->paradigm, "trainable_params", (Int)params_n_elem(p->net.params), "frozen_params",
+        (Int)0, "trained", trained_json(p->net.params), "data", data_json(job), "steps", "first",
         (Int)s->first, "branch", (Int)s->branch, "end", (Int)s->end, "rows_left", (Int)s->n_left,
         "global_batch_size", (Int)job->cfg->global_batch_size, "max_seq_length",
         (Int)job->cfg->pack.max_seq_length, "tokens_per_step", (Int)p->tokens_per_step, "cores",

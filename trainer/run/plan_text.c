@@ -53,13 +53,13 @@ static void add_trained(const Plan *p, Text *out)
     const RunConfig *cfg = p->job->cfg;
     lead(out, "trained");
     text_printf(out, "%s parameters in %lld tensors, 0 frozen; %s\n",
-                progress_count((double)params_n_elem(p->params), count),
-                LL(params_count(p->params)), cfg->optim);
-    for (int64_t i = 0; i < params_count(p->params); i++) {
-        const Param *t = params_at(p->params, i);
+                progress_count((double)params_n_elem(p->net.params), count),
+                LL(params_count(p->net.params)), cfg->optim);
+    for (int64_t i = 0; i < params_count(p->net.params); i++) {
+        const Param *t = params_at(p->net.params, i);
         int64_t n;
         int at = 0;
-        count_kind(p->params, i, &n);
+        count_kind(p->net.params, i, &n);
         if (n == 0) continue;
         name_pattern(t->name, pattern, sizeof pattern);
         for (int d = 0; d < t->n_dim; d++)

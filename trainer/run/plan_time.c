@@ -30,11 +30,12 @@ static Status bench_init(const Job *job, int64_t n_row, Bench *b)
     Status rc = ST_OK;
     const RunConfig *cfg = job->cfg;
     TRY(state_create(cfg, &b->state));
-    state_init_weights(b->state);
+    TRY(state_start(b->state));
     TRY(tape_create(&b->tape));
     tape_checkpointing(b->tape, cfg->gradient_checkpointing);
     TRY(batch_create(n_row, cfg->pack.max_seq_length, &b->batch));
-    TRY(tree_sum_create(job->comm, stepper_groups(cfg), params_flat_n(b->state->params), &b->sum));
+    TRY(tree_sum_create(job->comm, stepper_groups(cfg), params_flat_n(b->state->net.params),
+                        &b->sum));
 out:
     return rc;
 }
@@ -49,20 +50,20 @@ static Status time_micro(const Job *job, Bench *b, double *micro_s)
     double begin_s = start_s, now_s = start_s;
     int64_t n = 0;
     float *grad = tree_sum_alone(b->sum);
-    CHECK(grad, NOMEM, "gradient: %lld floats", LL(params_flat_n(b->state->params)));
-    params_bind_grad(b->state->params, grad);
+    CHECK(grad, NOMEM, "gradient: %lld floats", LL(params_flat_n(b->state->net.params)));
+    params_bind_grad(b->state->net.params, grad);
     do {
         double loss;
         if (n == 1) begin_s = now_s;
         for (int64_t row = 0; row < b->batch->B; row++)
             version_row(v, version_sample(v, n * b->batch->B + row), row, b->batch);
-        TRY(model_loss(b->state->model, b->tape, b->batch, true, &loss, NULL));
+        TRY(model_loss(b->state->net.model, b->tape, b->batch, true, &loss, NULL));
         now_s = clock_s();
         n++;
     } while (now_s - start_s < ENOUGH_S);
     *micro_s = (now_s - begin_s) / (double)(n > 1 ? n - 1 : 1);
 out:
-    params_bind_grad(b->state->params, NULL);
+    params_bind_grad(b->state->net.params, NULL);
     return rc;
 }
 
@@ -94,8 +95,8 @@ static double time_update(Bench *b)
     const float *grad = tree_sum_alone(b->sum);
     for (int round = 0; grad && round < 2; round++) {
         begin_s = clock_s();
-        optim_step(s->optim, s->params, grad, 1.0, optim_grad_norm(s->params, grad, 1.0), 0.0,
-                   -1.0);
+        optim_step(s->optim, s->net.params, grad, 1.0, optim_grad_norm(s->net.params, grad, 1.0),
+                   0.0, -1.0);
     }
     return clock_s() - begin_s;
 }

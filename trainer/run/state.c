@@ -10,8 +10,7 @@ void state_destroy(TrainState *s)
 {
     if (!s) return;
     optim_destroy(s->optim);
-    model_destroy(s->model);
-    params_destroy(s->params);
+    network_fini(&s->net);
     mem_free(s->average);
     mem_free(s);
 }
@@ -23,14 +22,13 @@ Status state_create(const RunConfig *cfg, TrainState **out)
     CHECK(s, NOMEM, "training state: %zu bytes", sizeof *s);
     s->cfg = cfg;
     s->lr = NAN;
-    TRY(params_create(&s->params));
-    TRY(model_create(&cfg->model, s->params, &s->model));
-    TRY(params_seal(s->params));
-    TRY(optim_create(cfg->optim_def, cfg->optim_opts, &cfg->optim_common, s->params, &s->optim));
+    TRY(network_create(cfg, &s->net));
+    TRY(optim_create(cfg->optim_def, cfg->optim_opts, &cfg->optim_common, s->net.params,
+                     &s->optim));
     if (cfg->average_main) {
-        s->average = mem_array(params_flat_n(s->params), sizeof *s->average);
+        s->average = mem_array(params_flat_n(s->net.params), sizeof *s->average);
         CHECK(s->average, NOMEM, "mean of the main path: %lld floats",
-              LL(params_flat_n(s->params)));
+              LL(params_flat_n(s->net.params)));
     }
     *out = s;
     s = NULL;
@@ -39,24 +37,19 @@ out:
     return rc;
 }
 
-void state_init_weights(TrainState *s)
-{
-    model_init_weights(s->model, (uint64_t)s->cfg->seed);
-}
-
 void state_average(TrainState *s)
 {
-    const float *w = params_flat(s->params);
+    const float *w = params_flat(s->net.params);
     float *mean = s->average;
     const float share = 1.0f / (float)++s->n_average;
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < params_flat_n(s->params); i++) mean[i] += (w[i] - mean[i]) * share;
+    for (int64_t i = 0; i < params_flat_n(s->net.params); i++) mean[i] += (w[i] - mean[i]) * share;
 }
 
 void state_swap_average(TrainState *s)
 {
-    float *w = params_flat(s->params), *mean = s->average;
-    for (int64_t i = 0; i < params_flat_n(s->params); i++) {
+    float *w = params_flat(s->net.params), *mean = s->average;
+    for (int64_t i = 0; i < params_flat_n(s->net.params); i++) {
         const float other = w[i];
         w[i] = mean[i];
         mean[i] = other;
@@ -66,7 +59,7 @@ void state_swap_average(TrainState *s)
 void state_average_reset(TrainState *s)
 {
     s->n_average = 0;
-    memset(s->average, 0, (size_t)params_flat_n(s->params) * sizeof *s->average);
+    memset(s->average, 0, (size_t)params_flat_n(s->net.params) * sizeof *s->average);
 }
 
 /* ---- the list of tensors ---- */
@@ -106,16 +99,17 @@ static Status list_state(const TrainState *s, bool with_optimizer, TensorList *l
 {
     Status rc = ST_OK;
     char prefix[64];
-    const int64_t n = params_count(s->params) * (2 + optim_n_slot(s->optim));
+    const int64_t n = params_count(s->net.params) * (2 + optim_n_slot(s->optim));
     l->t = mem_array(n, sizeof *l->t);
     l->name = mem_array(n, sizeof *l->name);
     CHECK(l->t && l->name, NOMEM, "list of %lld tensors", LL(n));
-    TRY(list_add_flat(l, s->params, "param", params_flat(s->params)));
+    TRY(list_add_flat(l, s->net.params, "param", params_flat(s->net.params)));
     for (int i = 0; with_optimizer && i < optim_n_slot(s->optim); i++) {
         snprintf(prefix, sizeof prefix, "optim/%s", optim_slot_name(s->optim, i));
-        TRY(list_add_flat(l, s->params, prefix, optim_slot(s->optim, i)));
+        TRY(list_add_flat(l, s->net.params, prefix, optim_slot(s->optim, i)));
     }
-    if (with_optimizer && s->n_average > 0) TRY(list_add_flat(l, s->params, "average", s->average));
+    if (with_optimizer && s->n_average > 0)
+        TRY(list_add_flat(l, s->net.params, "average", s->average));
 out:
     return rc;
 }
@@ -123,14 +117,12 @@ out:
 Status state_disk_bytes(const RunConfig *cfg, int64_t *full, int64_t *weights)
 {
     Status rc = ST_OK;
-    ParamSet *ps = NULL;
-    Model *model = NULL;
+    Network net = {0};
     TensorList l = {0};
     const OptimDef *optim = cfg->optim_def;
     const int64_t n_flat = 1 + optim->n_slot + cfg->average_main;
-    TRY(params_create(&ps));
-    TRY(model_create(&cfg->model, ps, &model));
-    TRY(params_split(ps)); /* names and shapes, no numbers */
+    TRY(network_declare(cfg, &net));
+    const ParamSet *ps = net.params;
     l.t = mem_array(n_flat * params_count(ps), sizeof *l.t);
     l.name = mem_array(n_flat * params_count(ps), sizeof *l.name);
     CHECK(l.t && l.name, NOMEM, "list of %lld tensors", LL(n_flat * params_count(ps)));
@@ -141,9 +133,17 @@ Status state_disk_bytes(const RunConfig *cfg, int64_t *full, int64_t *weights)
     *full = ckpt_disk_bytes(l.t, l.n);
 out:
     list_fini(&l);
-    model_destroy(model);
-    params_destroy(ps);
+    network_fini(&net);
     return rc;
+}
+
+/* What the frozen weights are, or the trained ones came from; NULL: nothing stored. */
+static json_t *base_to_json(const TrainState *s)
+{
+    if (!s->net.base_sha256[0]) return NULL;
+    return json_pack("{s:s?, s:s}", "path",
+                     s->cfg->model_name_or_path ? s->cfg->model_name_or_path : s->cfg->init_from,
+                     "sha256", s->net.base_sha256);
 }
 
 Status state_save(const Comm *c, const TrainState *s, const SaveNote *note, bool with_optimizer,
@@ -160,9 +160,9 @@ Status state_save(const Comm *c, const TrainState *s, const SaveNote *note, bool
                      .fingerprint = (json_t *)note->numerics};
     snprintf(info.kind, sizeof info.kind, "%s", note->kind);
     snprintf(info.version, sizeof info.version, "%s", note->version);
-    info.extra = json_pack("{s:I, s:I, s:f, s:O?}", "skipped", (json_int_t)s->skipped, "n_average",
-                           (json_int_t)s->n_average, "core_seconds", s->core_seconds, "held_out",
-                           note->held_out);
+    info.extra = json_pack("{s:I, s:I, s:f, s:O?, s:o*}", "skipped", (json_int_t)s->skipped,
+                           "n_average", (json_int_t)s->n_average, "core_seconds", s->core_seconds,
+                           "held_out", note->held_out, "base", base_to_json(s));
     Status local = list_state(s, with_optimizer, &l);
     if (local == ST_OK) local = config_to_json(s->cfg, &info.config);
     if (local == ST_OK && !info.extra)
@@ -176,6 +176,26 @@ out:
     return rc;
 }
 
+/* A state belongs to the base it was trained on. Where nothing is frozen the base is only remembered. */
+static Status check_base(TrainState *s, const char *dir, const json_t *extra)
+{
+    Status rc = ST_OK;
+    const json_t *base = json_object_get(extra, "base");
+    const char *sha256 = json_string_value(json_object_get(base, "sha256")),
+               *path = json_string_value(json_object_get(base, "path"));
+    if (params_n_frozen(s->net.params) == 0) {
+        snprintf(s->net.base_sha256, sizeof s->net.base_sha256, "%s", sha256 ? sha256 : "");
+        goto out;
+    }
+    CHECK(strcmp(s->net.base_sha256, sha256 ? sha256 : "") == 0, DATA,
+          "%s: was trained on the base %s with the SHA-256 %.16s..., %s has %.16s...", dir,
+          path ? path : "of its seed", sha256 ? sha256 : "(none)",
+          s->cfg->model_name_or_path ? s->cfg->model_name_or_path : "this run's",
+          s->net.base_sha256);
+out:
+    return rc;
+}
+
 static Status load(TrainState *s, const char *dir, bool weights_only)
 {
     Status rc = ST_OK;
@@ -183,6 +203,7 @@ static Status load(TrainState *s, const char *dir, bool weights_only)
     TensorList l = {0};
     TRY(ckpt_open(dir, &k));
     const CkptInfo *info = ckpt_info(k);
+    if (!weights_only) TRY(check_base(s, dir, info->extra));
     s->n_average = weights_only ? 0 : json_integer_value(json_object_get(info->extra, "n_average"));
     if (!s->average) s->n_average = 0;
     TRY(list_state(s, !weights_only, &l));
@@ -198,6 +219,15 @@ static Status load(TrainState *s, const char *dir, bool weights_only)
 out:
     list_fini(&l);
     ckpt_close(k);
+    return rc;
+}
+
+Status state_start(TrainState *s)
+{
+    Status rc = ST_OK;
+    TRY(network_start(s->cfg, &s->net));
+    if (s->cfg->init_from && s->cfg->n_method == 0) TRY(load(s, s->cfg->init_from, true));
+out:
     return rc;
 }
 

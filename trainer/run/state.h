@@ -4,13 +4,11 @@
 #define TRAINER_RUN_STATE_H
 #include "checkpoints/ckpt.h"
 #include "optim/optim.h"
-#include "trainer/models/model.h"
-#include "trainer/run/config.h"
+#include "trainer/run/network.h"
 
 typedef struct TrainState {
     const RunConfig *cfg;
-    ParamSet *params;
-    Model *model;
+    Network net;
     Optim *optim;
     int64_t step;        /* next to run, along the line */
     int64_t tokens;      /* inputs consumed by this lineage */
@@ -23,7 +21,10 @@ typedef struct TrainState {
 
 CHECKED Status state_create(const RunConfig *cfg, TrainState **s);
 void state_destroy(TrainState *s);
-void state_init_weights(TrainState *s); /* fresh weights from the seed, step 0. Rank: replicated */
+/* The weights a run starts from: of init_from, of the stored model, or random from the seed. Step 0.
+ * Rank    local
+ * Errors  those of network_start and ckpt_read */
+CHECKED Status state_start(TrainState *s);
 
 /* What a checkpoint says beside the tensors. */
 typedef struct SaveNote {

@@ -54,7 +54,7 @@ static Status create(const Comm *c, TrainState *s, Stepper **out)
     TRY(tape_create(&st->tape));
     tape_checkpointing(st->tape, cfg->gradient_checkpointing);
     TRY(batch_create(cfg->micro_batch_size, cfg->pack.max_seq_length, &st->batch));
-    TRY(tree_sum_create(c, st->n_group, params_flat_n(s->params), &st->sum));
+    TRY(tree_sum_create(c, st->n_group, params_flat_n(s->net.params), &st->sum));
     *out = st;
     st = NULL;
 out:
@@ -100,13 +100,13 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
     memset(st->tally, 0, (size_t)(1 + 2 * st->n_micro) * sizeof *st->tally);
     for (int g = first; g < end; g++) {
         float *grad = tree_sum_leaf(st->sum);
-        CHECK(grad, NOMEM, "gradient: %lld floats", LL(params_flat_n(st->state->params)));
-        params_bind_grad(st->state->params, grad);
+        CHECK(grad, NOMEM, "gradient: %lld floats", LL(params_flat_n(st->state->net.params)));
+        params_bind_grad(st->state->net.params, grad);
         for (int64_t m = g * st->n_micro / st->n_group; m < (g + 1) * st->n_micro / st->n_group;
              m++) {
             double loss = 0;
             fill_batch(st, v, first_sample, m);
-            TRY(model_loss(st->state->model, st->tape, st->batch, true, &loss, NULL));
+            TRY(model_loss(st->state->net.model, st->tape, st->batch, true, &loss, NULL));
             memcpy(&st->tally[1 + 2 * m], &loss, sizeof loss);
             st->tally[2 + 2 * m] = st->batch->n_label;
         }
@@ -114,7 +114,7 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
     }
     st->tally[0] = stop_requested();
 out:
-    params_bind_grad(st->state->params, NULL);
+    params_bind_grad(st->state->net.params, NULL);
     return rc;
 }
 
@@ -149,13 +149,13 @@ static Status find_bad_micro(Stepper *st, const Version *v, int64_t first_sample
              m++) {
             double loss = 0;
             float *grad = tree_sum_alone(st->sum);
-            params_bind_grad(st->state->params, grad);
+            params_bind_grad(st->state->net.params, grad);
             fill_batch(st, v, first_sample, m);
-            TRY(model_loss(st->state->model, st->tape, st->batch, true, &loss, NULL));
-            if (!isfinite(optim_grad_norm(st->state->params, grad, 1.0)) && m < *bad) *bad = m;
+            TRY(model_loss(st->state->net.model, st->tape, st->batch, true, &loss, NULL));
+            if (!isfinite(optim_grad_norm(st->state->net.params, grad, 1.0)) && m < *bad) *bad = m;
         }
 out:
-    params_bind_grad(st->state->params, NULL);
+    params_bind_grad(st->state->net.params, NULL);
     return rc;
 }
 
@@ -203,12 +203,12 @@ Status stepper_run(Stepper *st, const Version *v, int64_t first_sample, SchedPoi
     const int64_t bad = read_tally(st, out);
     CHECK(out->n_label > 0, DATA, "step %lld: no token of the batch carries a label", LL(s->step));
     const double scale = 1.0 / (double)out->n_label;
-    out->grad_norm = optim_grad_norm(s->params, grad, scale);
+    out->grad_norm = optim_grad_norm(s->net.params, grad, scale);
     hash_batch(st, v, first_sample, out->batch_hash);
     if (bad >= 0 || !isfinite(out->grad_norm))
         TRY(refuse_update(st, v, first_sample, bad, out));
     else
-        optim_step(s->optim, s->params, grad, scale, out->grad_norm, at.lr, at.beta2);
+        optim_step(s->optim, s->net.params, grad, scale, out->grad_norm, at.lr, at.beta2);
     s->lr = at.lr;
     s->step++;
     s->tokens += st->n_micro * st->batch->B * st->batch->T;
@@ -221,7 +221,8 @@ Status stepper_evaluate(Stepper *st, const TokenSet *set, int64_t max_tokens, do
 {
     Status rc = ST_OK;
     Evaluation e;
-    TRY(evaluate_set(st->comm, st->state->model, NULL, set, max_tokens, st->tape, st->batch, &e));
+    TRY(evaluate_set(st->comm, st->state->net.model, NULL, set, max_tokens, st->tape, st->batch,
+                     &e));
     *loss = e.loss;
     *n_label = e.n_label;
 out:

@@ -82,7 +82,7 @@ Status params_split(ParamSet *ps)
     Param **in_order = mem_array(ps->n, sizeof *in_order);
     int64_t n = 0;
     CHECK(!ps->is_split, BUG, "the parameter set is split twice");
-    CHECK(in_order || ps->n == 0, NOMEM, "parameter set: %lld entries", LL(ps->n));
+    CHECK(in_order, NOMEM, "parameter set: %lld entries", LL(ps->n));
     for (int frozen = 0; frozen < 2; frozen++) {
         for (int64_t i = 0; i < ps->n; i++)
             if (ps->at[i]->frozen == frozen) in_order[n++] = ps->at[i];

@@ -1,0 +1,102 @@
+/* network.c — see network.h. */
+#include "trainer/run/network.h"
+#include "checkpoints/ckpt.h"
+#include "trainer/base/mem.h"
+#include "trainer/models/weights.h"
+#include <stdio.h>
+
+Status network_declare(const RunConfig *cfg, Network *net)
+{
+    Status rc = ST_OK;
+    *net = (Network){0};
+    TRY(params_create(&net->params));
+    TRY(model_create(&cfg->model, net->params, &net->model));
+    const ModelView view = model_view(net->model);
+    TRY(methods_create(cfg->methods, cfg->n_method, &view, net->params, &net->hooks));
+    model_set_hooks(net->model, net->hooks);
+    TRY(params_split(net->params));
+out:
+    return rc;
+}
+
+static Status open_base(const RunConfig *cfg, Network *net)
+{
+    Status rc = ST_OK;
+    if (net->base) goto out;
+    TRY(safetensors_open_folder(cfg->model_name_or_path, &net->base));
+    TRY(safetensors_sha256(net->base, net->base_sha256));
+out:
+    return rc;
+}
+
+/* A frozen model that is no folder: the weights of a checkpoint that trained all of it. */
+static Status read_frozen(Network *net, const char *dir)
+{
+    Status rc = ST_OK;
+    Ckpt *k = NULL;
+    char *name = NULL;
+    TRY(ckpt_open(dir, &k));
+    snprintf(net->base_sha256, sizeof net->base_sha256, "%s", ckpt_payload_sha256(k));
+    for (int64_t i = 0; i < params_n_frozen(net->params); i++) {
+        const Param *p = params_frozen_at(net->params, i);
+        mem_free(name);
+        name = mem_printf("param/%s", p->name);
+        CHECK(name, NOMEM, "name of %s", p->name);
+        TRY(ckpt_read(k, name, p->n_dim, p->dim, p->val));
+    }
+out:
+    mem_free(name);
+    ckpt_close(k);
+    return rc;
+}
+
+static Status give_frozen(const RunConfig *cfg, Network *net)
+{
+    Status rc = ST_OK;
+    if (cfg->model_name_or_path) {
+        TRY(open_base(cfg, net));
+        TRY(model_read_weights(net->model, net->base, cfg->model_name_or_path, WEIGHTS_FROZEN));
+        goto out;
+    }
+    for (int64_t i = 0; i < params_n_frozen(net->params); i++)
+        TRY(params_own(params_frozen_at(net->params, i)));
+    if (cfg->init_from)
+        TRY(read_frozen(net, cfg->init_from));
+    else
+        model_init_weights(net->model, (uint64_t)cfg->seed);
+out:
+    return rc;
+}
+
+Status network_create(const RunConfig *cfg, Network *net)
+{
+    Status rc = ST_OK;
+    TRY(network_declare(cfg, net));
+    TRY(params_seal(net->params));
+    if (params_n_frozen(net->params) > 0) TRY(give_frozen(cfg, net));
+out:
+    return rc;
+}
+
+Status network_start(const RunConfig *cfg, Network *net)
+{
+    Status rc = ST_OK;
+    if (cfg->model_name_or_path) {
+        TRY(open_base(cfg, net));
+        TRY(model_read_weights(net->model, net->base, cfg->model_name_or_path, WEIGHTS_ALL));
+    } else if (params_n_frozen(net->params) == 0) {
+        model_init_weights(net->model, (uint64_t)cfg->seed);
+    }
+    methods_init_weights(net->hooks, (uint64_t)cfg->seed);
+out:
+    return rc;
+}
+
+void network_fini(Network *net)
+{
+    model_destroy(net->model);
+    methods_destroy(net->hooks);
+    params_destroy(net->params);
+    safetensors_close(net->base);
+    *net = (Network){0};
+}

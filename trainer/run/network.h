@@ -1,0 +1,30 @@
+/* network.h — the model of a run with its methods, on the weights it stands on. */
+#ifndef TRAINER_RUN_NETWORK_H
+#define TRAINER_RUN_NETWORK_H
+#include "trainer/io/safetensors.h"
+#include "trainer/methods/methods.h"
+#include "trainer/models/model.h"
+#include "trainer/run/config.h"
+
+/* The base is the folder model_name_or_path: mapped, frozen matrices are read where they lie. Without a
+ * folder, frozen weights are those of init_from, or random ones of the seed. */
+typedef struct Network {
+    ParamSet *params;
+    Model *model;
+    Hooks *hooks;
+    SafeTensors *base;            /* NULL: not opened, or there is none */
+    char base_sha256[SHA256_HEX]; /* of the files the run started from; "": none is known */
+} Network;
+
+/* Names and shapes, split into trainable and frozen; no numbers.
+ * Rank    local
+ * Errors  ST_CONFIG sizes or methods that do not fit; ST_NOMEM
+ * Owns    *net is the caller's (network_fini), also after a failure; hooks borrow strings of cfg */
+CHECKED Status network_declare(const RunConfig *cfg, Network *net);
+/* The same with memory, and with the numbers of what is frozen.
+ * Errors  also ST_DATA, ST_FORMAT: the base is missing, damaged or of another shape */
+CHECKED Status network_create(const RunConfig *cfg, Network *net);
+/* Numbers to start a run from, for what is trained: the base's or random ones; methods start as the base. */
+CHECKED Status network_start(const RunConfig *cfg, Network *net);
+void network_fini(Network *net);
+#endif
