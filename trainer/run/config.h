@@ -61,8 +61,6 @@ typedef struct RunConfig {
     OptimCommon optim_common;
     int64_t n_dataset, n_eval_dataset;
     DatasetOpts *datasets, *eval_datasets;
-    int64_t n_method; /* 0: all parameters are trained */
-    MethodSpec *methods;
 
     ConfigTree *tree;
 } RunConfig;
