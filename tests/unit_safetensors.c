@@ -406,6 +406,30 @@ START_TEST(unaligned_data_are_handed_out_aligned)
 }
 END_TEST
 
+START_TEST(a_tensor_of_more_than_four_gigabytes_is_read)
+{
+    char file[MAX_FILE];
+    SafeTensors *s = NULL;
+    const int64_t n_data = ((int64_t)5 << 30) + 4;
+    const size_t n = build(file,
+                           "{" TENSOR("big", "F32", "[1073741824,1]", "[0,4294967296]") "," TENSOR(
+                               "last", "F32", "[268435457]", "[4294967296,5368709124]") "}  ",
+                           0);
+    T_OK(file_write_atomic(at("big.safetensors"), file, n));
+    if (truncate(at("big.safetensors"), (off_t)n + n_data) != 0)
+        T_SKIP("no sparse files of 5 GiB here");
+    const int fd = open(at("big.safetensors"), O_WRONLY);
+    T_TRUE(pwrite(fd, A, 4, (off_t)n + n_data - 4) == 4 && close(fd) == 0);
+    T_OK(safetensors_open(at("big.safetensors"), &s));
+    T_EQ_I64(safetensors_find(s, "big")->n, (int64_t)1 << 30);
+    const SafeTensor *last = safetensors_find(s, "last");
+    T_TRUE(mem_live_bytes() < 1 << 20); /* nothing was copied */
+    T_TRUE(((const float *)last->data)[last->n - 1] == A[0]);
+    safetensors_close(s);
+    T_OK(file_remove(at("big.safetensors")));
+}
+END_TEST
+
 /* ---- folders ---- */
 
 START_TEST(a_folder_is_one_file_or_shards_with_an_index)
@@ -564,6 +588,7 @@ int main(void)
                         a_writer_that_fails_leaves_the_old_file,
                         a_reader_that_fails_says_so_and_leaves_nothing,
                         unaligned_data_are_handed_out_aligned,
+                        a_tensor_of_more_than_four_gigabytes_is_read,
                         a_folder_is_one_file_or_shards_with_an_index,
                         an_index_that_does_not_fit_its_shards_is_refused,
                         a_folder_without_a_model_says_what_was_looked_for,
