@@ -51,8 +51,12 @@ static void scene_init(Scene *s, Pattern p, int64_t head_dim, Rng *rng)
     T_TRUE(s->range);
     for (int64_t g = 0; g < n_group; g++)
         draw_ranges(p, n_query, n_key, g * n_key, s->range + 2 * g * n_query, rng);
-    s->arg = (AttentionArg){
-        {n_group * n_query, n_group * n_key, n_group, 2, s->range}, n_head, n_kv_head, head_dim};
+    s->arg = (AttentionArg){.keys = {n_group * n_query, n_group * n_key, n_group, 2, s->range},
+                            .n_head = n_head,
+                            .n_kv_head = n_kv_head,
+                            .head_dim = head_dim};
+    if (below(rng, 2)) s->arg.scale = 0.2 + rng_uniform(rng);
+    if (below(rng, 2)) s->arg.softcap = 0.5 + rng_uniform(rng);
     const int64_t dim[3][2] = {{n_group * n_query, n_head * head_dim},
                                {n_group * n_key, n_kv_head * head_dim},
                                {n_group * n_key, n_kv_head * head_dim}};
@@ -78,7 +82,8 @@ static double row_dot(const real *a, const real *b, int64_t n)
 }
 
 /* One query of one head, as the formulas stand in op_attention.c. */
-static void naive_query(const Scene *s, int64_t i, int64_t head, double *p, double *dp)
+static void naive_query(const Scene *s, int64_t i, int64_t head, double *p, double *dp,
+                        double *slope)
 {
     const AttentionArg *arg = &s->arg;
     const int64_t D = arg->head_dim, n_key = arg->keys.n_key,
@@ -87,13 +92,16 @@ static void naive_query(const Scene *s, int64_t i, int64_t head, double *p, doub
     const real *q = s->run.in[0].val + at, *k = s->run.in[1].val + at_kv,
                *v = s->run.in[2].val + at_kv;
     const real *dy = s->run.out.grad + at;
-    const double scale = 1 / sqrt((double)D);
+    const double scale = arg->scale != 0 ? arg->scale : 1 / sqrt((double)D), cap = arg->softcap;
     double sum = 0, delta = 0;
     for (int64_t j = 0; j < n_key; j++) {
         bool seen = false;
         for (int r = 0; r < 2; r++)
             seen |= j >= s->range[2 * i + r].first && j < s->range[2 * i + r].end;
-        p[j] = seen ? exp(scale * row_dot(q, k + j * ld, D)) : 0; /* scores are small: no maximum */
+        const double score = scale * row_dot(q, k + j * ld, D);
+        slope[j] = cap != 0 ? 1 - pow(tanh(score / cap), 2) : 1;
+        p[j] = exp(cap != 0 ? cap * tanh(score / cap) : score); /* small: no maximum */
+        if (!seen) p[j] = 0;
         sum += p[j];
     }
     for (int64_t j = 0; j < n_key; j++) {
@@ -102,7 +110,7 @@ static void naive_query(const Scene *s, int64_t i, int64_t head, double *p, doub
         delta += p[j] * dp[j];
     }
     for (int64_t j = 0; j < n_key; j++) {
-        const double ds = p[j] * (dp[j] - delta) * scale;
+        const double ds = p[j] * (dp[j] - delta) * slope[j] * scale;
         for (int64_t c = 0; c < D; c++) {
             s->want[0][at + c] += p[j] * (double)v[j * ld + c];
             s->want[1][at + c] += ds * (double)k[j * ld + c];
@@ -114,13 +122,15 @@ static void naive_query(const Scene *s, int64_t i, int64_t head, double *p, doub
 
 static void naive_run(const Scene *s)
 {
-    double *p = mem_array(s->arg.keys.n_key, sizeof *p),
-           *dp = mem_array(s->arg.keys.n_key, sizeof *dp);
-    T_TRUE(p && dp);
+    const int64_t n = s->arg.keys.n_key;
+    double *p = mem_array(n, sizeof *p), *dp = mem_array(n, sizeof *dp),
+           *slope = mem_array(n, sizeof *slope);
+    T_TRUE(p && dp && slope);
     for (int64_t i = 0; i < s->arg.keys.n_query; i++)
-        for (int64_t head = 0; head < s->arg.n_head; head++) naive_query(s, i, head, p, dp);
+        for (int64_t head = 0; head < s->arg.n_head; head++) naive_query(s, i, head, p, dp, slope);
     mem_free(p);
     mem_free(dp);
+    mem_free(slope);
 }
 
 static double scene_error(const Scene *s)
@@ -217,7 +227,7 @@ START_TEST(tiles_nobody_sees_are_skipped)
 {
     enum { N_KEY = 640, D = 16 };
     static const KeyRange range[4] = {{0, 3}, {600, 610}, {0, 3}, {601, 611}};
-    const AttentionArg arg = {{2, N_KEY, 1, 2, range}, 1, 1, D};
+    const AttentionArg arg = {{2, N_KEY, 1, 2, range}, 1, 1, D, 0, 0};
     const int64_t dim[3][2] = {{2, D}, {N_KEY, D}, {N_KEY, D}};
     Rng rng;
     rng_init(&rng, 5, 0);
@@ -235,7 +245,7 @@ END_TEST
 START_TEST(large_scores_are_safe)
 {
     static const KeyRange range[2] = {{0, 1}, {0, 2}};
-    const AttentionArg arg = {{2, 2, 1, 1, range}, 1, 1, 4};
+    const AttentionArg arg = {{2, 2, 1, 1, range}, 1, 1, 4, 0, 0};
     const int64_t dim[3][2] = {{2, 4}, {2, 4}, {2, 4}};
     Rng rng;
     rng_init(&rng, 6, 0);
@@ -262,7 +272,7 @@ static Status shape_with(int64_t q_columns, int64_t n_kv_head, const KeyRange *r
     for (int i = 0; i < 3; i++)
         x[i] = (Tensor){.n_dim = 2, .dim = {2, 8}, .n = 16, .dtype = DT_REAL};
     x[0].dim[1] = q_columns;
-    const AttentionArg arg = {{2, 2, n_group, 1, range}, 2, n_kv_head, 4};
+    const AttentionArg arg = {{2, 2, n_group, 1, range}, 2, n_kv_head, 4, 0, 0};
     OpCall k = {.in = {&x[0], &x[1], &x[2]}, .n_in = 3, .arg = &arg, .out = &y};
     return op_attention.shape(&k);
 }

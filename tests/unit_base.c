@@ -73,6 +73,11 @@ START_TEST(philox_gives_the_published_numbers)
     T_TRUE(rng_at(UINT64_MAX, UINT64_MAX, UINT64_MAX) == 0x41c83b0e408f276du);
     T_TRUE(rng_at(0x299f31d0a4093822u, 0x0370734413198a2eu, 0x85a308d3243f6a88u) ==
            0x94fdccebd16cfe09u);
+    uint64_t x[40];
+    for (uint64_t n = 0; n <= N_OF(x); n += 13) {
+        rng_fill(7, 1, UINT32_MAX - 20, n, x);
+        for (uint64_t i = 0; i < n; i++) T_TRUE(x[i] == rng_at(7, 1, UINT32_MAX - 20 + i));
+    }
 }
 END_TEST
 

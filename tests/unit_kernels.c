@@ -73,7 +73,7 @@ START_TEST(exp_keeps_its_edges)
 END_TEST
 
 /* Everything a set computes from the inputs of length n, for comparison; `out` is guarded behind n. */
-enum { N_ACT = ACT_GELU_TANH + 1, ACT_ROWS = 5, N_ROW = 4 + N_ACT * ACT_ROWS };
+enum { N_ACT = ACT_GELU_TANH + 1, ACT_ROWS = 5, N_ROW = 6 + N_ACT * ACT_ROWS };
 typedef struct Results {
     float y[N_ROW][N_MAX + GUARD];
     double sum[5];
@@ -98,6 +98,7 @@ static void run_rows(const Kernels *k, int64_t n, float (*x)[N_MAX], Results *r)
         k->act((Activation)f, n, x[0], NULL, y[3]);
         k->act_bwd((Activation)f, n, x[0], NULL, x[2], y[4], NULL);
     }
+    k->softcap(n, 2, r->y[N_ROW - 2], r->y[N_ROW - 1]);
 }
 
 /* f(x) and f'(x) as activation.h has them. */
@@ -132,6 +133,8 @@ static void check_rows(const char *name, int64_t n, float (*x)[N_MAX], const Res
             at[2] = 0.25 + c * at[3];
             at[4] = 0.25 + c * slope;
         }
+        y[N_ROW - 2] = 2 * tanh(0.125);
+        y[N_ROW - 1] = 1 - tanh(0.125) * tanh(0.125);
         for (int j = 0; j < N_ROW; j++)
             if (!(fabs((double)r->y[j][i] - y[j]) <= 4e-7 * fmax(1, fabs(y[j]))))
                 ck_abort_msg("%s, result %d, %lld of %lld: %g, not %g", name, j, LL(i), LL(n),
@@ -208,6 +211,33 @@ START_TEST(activations_keep_their_edges)
             T_TRUE(y[0] == 0 && y[1] == 0 && isnan(y[2]) && y[3] == INFINITY && y[4] == 30);
             T_TRUE(fabsf(y[5]) < 1e-11f && y[6] == 5e-31f);
         }
+    }
+    T_TRUE(kernels_use(NULL));
+}
+END_TEST
+
+/* From 1e-6 of the cap, where tanh is its argument, to far beyond it. */
+START_TEST(softcap_agrees_with_libm)
+{
+    enum { N = 3001 };
+    static float x[N], y[N], slope[N];
+    const float cap = 30;
+    for (int64_t s = 0; s < N_OF(SETS); s++) {
+        if (!kernels_use(SETS[s])) continue;
+        double worst = 0, worst_slope = 0;
+        for (int i = 0; i < N; i++)
+            y[i] = x[i] = cap * powf(10, (float)(i % 1000) / 125 - 6) * (i % 2 ? 1 : -1);
+        kernels()->softcap(N, cap, y, slope);
+        for (int i = 0; i < N; i++) {
+            const double t = tanh((double)x[i] / (double)cap), want = (double)cap * t;
+            worst = fmax(worst, fabs((double)y[i] / want - 1));
+            worst_slope = fmax(worst_slope, fabs((double)slope[i] - (1 - t * t)));
+        }
+        printf("%s: softcap within %.2g relative, slope %.2g\n", SETS[s], worst, worst_slope);
+        T_TRUE(worst < 5e-7 && worst_slope < 3e-7);
+        float edge[] = {0, NAN, INFINITY, -INFINITY};
+        kernels()->softcap(N_OF(edge), cap, edge, NULL);
+        T_TRUE(edge[0] == 0 && isnan(edge[1]) && edge[2] == cap && edge[3] == -cap);
     }
     T_TRUE(kernels_use(NULL));
 }
@@ -393,6 +423,7 @@ int main(void)
                             rows_of_any_length_are_right_and_end_where_they_end,
                             activations_agree_with_libm_far_out,
                             activations_keep_their_edges,
+                            softcap_agrees_with_libm,
                             long_sums_keep_their_digits,
                             small_products_are_right,
                             transpose_turns_any_shape,

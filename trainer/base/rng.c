@@ -26,6 +26,37 @@ uint64_t rng_at(uint64_t seed, uint64_t stream, uint64_t index)
     return (uint64_t)c[1] << 32 | c[0];
 }
 
+/* The words of FILL_LANES counters side by side, which the compiler makes vectors of. */
+enum { FILL_LANES = 16 };
+
+static void philox_lanes(uint64_t seed, uint64_t stream, uint64_t first, uint64_t x[FILL_LANES])
+{
+    uint32_t c[4][FILL_LANES], k[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    for (int i = 0; i < FILL_LANES; i++) {
+        c[0][i] = (uint32_t)(first + (uint64_t)i);
+        c[1][i] = (uint32_t)((first + (uint64_t)i) >> 32);
+        c[2][i] = (uint32_t)stream;
+        c[3][i] = (uint32_t)(stream >> 32);
+    }
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < FILL_LANES; i++) {
+            uint32_t one[4] = {c[0][i], c[1][i], c[2][i], c[3][i]};
+            philox_round(one, k);
+            for (int w = 0; w < 4; w++) c[w][i] = one[w];
+        }
+        k[0] += 0x9E3779B9u;
+        k[1] += 0xBB67AE85u;
+    }
+    for (int i = 0; i < FILL_LANES; i++) x[i] = (uint64_t)c[1][i] << 32 | c[0][i];
+}
+
+void rng_fill(uint64_t seed, uint64_t stream, uint64_t first, uint64_t n, uint64_t *x)
+{
+    uint64_t i = 0;
+    for (; i + FILL_LANES <= n; i += FILL_LANES) philox_lanes(seed, stream, first + i, x + i);
+    for (; i < n; i++) x[i] = rng_at(seed, stream, first + i);
+}
+
 void rng_init(Rng *r, uint64_t seed, uint64_t stream)
 {
     *r = (Rng){seed, stream, 0};

@@ -8,6 +8,9 @@
  * 1, 2, 3"; key = seed, counter = (index, stream). Rank: replicated. */
 uint64_t rng_at(uint64_t seed, uint64_t stream, uint64_t index);
 
+/* x[i] = rng_at(seed, stream, first + i), several at a time. */
+void rng_fill(uint64_t seed, uint64_t stream, uint64_t first, uint64_t n, uint64_t *x);
+
 /* A stream with a counter, for code that draws one number after the other. */
 typedef struct Rng {
     uint64_t seed, stream, index;

@@ -103,10 +103,10 @@ Status piece_make(Tape *t, const ModelConfig *cfg, const RopeTable *rope, const 
                  .tokens = batch->tokens,
                  .pos = pos,
                  .noise = batch->noise,
-                 .attention = {{N, N, B, 1, range},
-                               cfg->num_attention_heads,
-                               cfg->num_key_value_heads,
-                               cfg->head_dim},
+                 .attention = {.keys = {N, N, B, 1, range},
+                               .n_head = cfg->num_attention_heads,
+                               .n_kv_head = cfg->num_key_value_heads,
+                               .head_dim = cfg->head_dim},
                  .rope = *rope};
     *piece = p;
 out:

@@ -150,6 +150,12 @@ typedef struct AddArg {
 typedef struct ScaleArg {
     double c;
 } ScaleArg;
+/* The mask is a pure function of (seed, stream, element). A stream is one tensor of one pass: hash
+ * site, step and micro-batch into it, never the rank. */
+typedef struct DropoutArg {
+    double p; /* of an element to be dropped; 0 <= p < 1 */
+    uint64_t seed, stream;
+} DropoutArg;
 typedef struct ColumnsArg {
     int64_t first, n;
 } ColumnsArg;
@@ -160,10 +166,14 @@ typedef struct RopeArg {
 } RopeArg;
 typedef struct AttentionArg {
     KeyRanges keys;
-    int64_t n_head, n_kv_head, head_dim; /* scores are scaled by 1/sqrt(head_dim) */
+    int64_t n_head, n_kv_head, head_dim;
+    double scale; /* of the scores; 0: 1/sqrt(head_dim) */
+    double
+        softcap; /* scores become softcap tanh(score / softcap), before masking; 0: they do not */
 } AttentionArg;
 typedef struct CeHeadArg {
     const int32_t *labels; /* (N) ids, -1: nothing to be learned in this row */
+    double softcap;        /* logits become softcap tanh(logit / softcap); 0: they do not */
 } CeHeadArg;
 
 #define OP_DECLARE(name) extern const OpDef op_##name;

@@ -1,6 +1,7 @@
 /* op_attention.c — grouped-query attention over key ranges, tiled: no score outlives its tile.
  *
- *   s[i,j] = q_i . k_j / sqrt(D) for the keys j that query i sees
+ *   s[i,j] = scale q_i . k_j for the keys j that query i sees;  with a softcap c,
+ *            c tanh(scale q_i . k_j / c)
  *   p[i,j] = softmax_j(s),    y_i = sum_j p[i,j] v_j;    query head h reads key head h / (H/Hkv)
  *
  * Forward: for a tile of queries, one tile of keys after the other with a running maximum m and
@@ -8,7 +9,8 @@
  * arXiv:2205.14135). Only lse = m + log l is kept. Backward: p = exp(s - lse) again, and
  *   dv_j = sum_i p[i,j] dy_i
  *   ds[i,j] = p[i,j] (dy_i . v_j - dy_i . y_i)
- *   dq_i = sum_j ds[i,j] k_j / sqrt(D),    dk_j = sum_i ds[i,j] q_i / sqrt(D)
+ *   ds[i,j] *= 1 - (s[i,j] / c)^2 with a softcap
+ *   dq_i = scale sum_j ds[i,j] k_j,    dk_j = scale sum_i ds[i,j] q_i
  *
  * Score tiles have keys as rows and queries as columns, so that the softmax runs over all lanes.
  * Tiles that no query sees are skipped. Threads share out (group, head) in the forward and
@@ -26,7 +28,7 @@ typedef struct Attention {
     int64_t H, Hkv, D, n_query, n_key; /* n_query, n_key: of one group */
     int64_t width;                     /* D rounded up to whole vectors; what is added is zero */
     int64_t n_key_pad;                 /* n_key rounded up to kernel rows */
-    real scale;
+    real scale, softcap;
 } Attention;
 
 /* What a thread works in. */
@@ -34,7 +36,7 @@ typedef struct Work {
     real *k, *v, *dk, *dv;     /* (n_key_pad, width) of the group and head */
     real *q, *dy, *acc;        /* (TILE_Q, width); acc: y or dq */
     real *q_cols, *dy_cols;    /* (D, TILE_Q) */
-    real *s, *dp;              /* (TILE_K, TILE_Q) */
+    real *s, *dp, *slope;      /* (TILE_K, TILE_Q); slope: with a softcap */
     real *m, *l, *fix, *delta; /* (TILE_Q) */
 } Work;
 
@@ -51,19 +53,20 @@ static Attention attention_of(const OpCall *k)
                    .keys = arg->keys,
                    .H = arg->n_head,
                    .Hkv = arg->n_kv_head,
-                   .D = arg->head_dim};
+                   .D = arg->head_dim,
+                   .softcap = (real)arg->softcap};
     a.n_query = arg->keys.n_query / arg->keys.n_group;
     a.n_key = arg->keys.n_key / arg->keys.n_group;
     a.width = round_up(a.D, KERNEL_LANES);
     a.n_key_pad = round_up(a.n_key, KERNEL_MM_ROWS);
-    a.scale = (real)(1.0 / sqrt((double)a.D));
+    a.scale = (real)(arg->scale != 0 ? arg->scale : 1.0 / sqrt((double)a.D));
     return a;
 }
 
 static int64_t work_size(const Attention *a)
 {
     return 4 * a->n_key_pad * a->width + 3 * TILE_Q * a->width + 2 * TILE_Q * a->D +
-           2 * TILE_K * TILE_Q + 4 * TILE_Q;
+           3 * TILE_K * TILE_Q + 4 * TILE_Q;
 }
 
 static real *cut(real **from, int64_t n)
@@ -82,6 +85,7 @@ static Work work_of_thread(const Attention *a)
     w.q = cut(&at, rows), w.dy = cut(&at, rows), w.acc = cut(&at, rows);
     w.q_cols = cut(&at, cols), w.dy_cols = cut(&at, cols);
     w.s = cut(&at, TILE_K * TILE_Q), w.dp = cut(&at, TILE_K * TILE_Q);
+    w.slope = cut(&at, TILE_K * TILE_Q);
     w.m = cut(&at, TILE_Q), w.l = cut(&at, TILE_Q);
     w.fix = cut(&at, TILE_Q), w.delta = cut(&at, TILE_Q);
     return w;
@@ -123,6 +127,8 @@ static Status attention_shape(OpCall *k)
               keys->n_key % keys->n_group == 0,
           SHAPE, "attention: %lld queries and %lld keys in %lld groups", LL(keys->n_query),
           LL(keys->n_key), LL(keys->n_group));
+    CHECK(arg->scale >= 0 && arg->softcap >= 0, SHAPE, "attention: scale is %g, softcap %g",
+          arg->scale, arg->softcap);
     for (int i = 0; i < 3; i++) {
         const Tensor *x = k->in[i];
         const int64_t N = i == 0 ? keys->n_query : keys->n_key;
@@ -245,11 +251,13 @@ static void mask_scores(const Attention *a, const QueryTile *q, const KeyTile *t
     }
 }
 
-/* w->s (keys, TILE_Q): the scores of a tile of keys */
-static void score_tile(const Attention *a, const QueryTile *q, const KeyTile *t, const Work *w)
+/* w->s (keys, TILE_Q): the scores of a tile of keys; slope: as in Kernels.softcap */
+static void score_tile(const Attention *a, const QueryTile *q, const KeyTile *t, const Work *w,
+                       real *slope)
 {
     a->kernel->mm(t->n, TILE_Q, a->D, w->k + t->first * a->width, a->width, 1, w->q_cols, TILE_Q,
                   false, w->s, TILE_Q);
+    if (a->softcap != 0) a->kernel->softcap(t->n * TILE_Q, a->softcap, w->s, slope);
     if (!t->whole) mask_scores(a, q, t, w->s);
 }
 
@@ -269,7 +277,7 @@ static void forward_queries(const Attention *a, const QueryTile *q, int64_t head
     for (int64_t at = q->key_first / TILE_K * TILE_K; at < q->key_end; at += TILE_K) {
         const KeyTile t = key_tile(a, q, at);
         if (t.n == 0) continue;
-        score_tile(a, q, &t, w);
+        score_tile(a, q, &t, w, NULL);
         a->kernel->softmax_cols(t.n, TILE_Q, w->s, w->m, w->l, w->fix);
         for (int64_t i = 0; i < q->n; i++)
             if (w->fix[i] != 1) a->kernel->scale(width, w->fix[i], w->acc + i * width);
@@ -330,11 +338,13 @@ static void backward_queries(const Attention *a, const QueryTile *q, int64_t hea
         const KeyTile t = key_tile(a, q, at);
         if (t.n == 0) continue;
         const int64_t keys = t.first * width;
-        score_tile(a, q, &t, w);
+        score_tile(a, q, &t, w, w->slope);
         if (dp)
             kernel->mm(t.n, TILE_Q, a->D, w->v + keys, width, 1, w->dy_cols, TILE_Q, false, dp,
                        TILE_Q);
         kernel->softmax_cols_bwd(t.n, TILE_Q, w->s, dp, lse, delta);
+        if (dp && a->softcap != 0)
+            for (int64_t i = 0; i < t.n * TILE_Q; i++) dp[i] *= w->slope[i];
         if (want_dv)
             kernel->mm(t.n, width, TILE_Q, w->s, TILE_Q, 1, w->dy, width, true, w->dv + keys,
                        width);
@@ -381,13 +391,15 @@ static void attention_bwd(OpCall *k)
     { n_query_, n_key_, n_group_, n_range_, (const KeyRange[]){ __VA_ARGS__ } }
 static const OpCase attention_cases[] = {
     { "causal", 3, { { 2, { 4, 3 } }, { 2, { 4, 3 } }, { 2, { 4, 3 } } },
-      &(const AttentionArg){ KEYS(4, 4, 1, 1, { 0, 1 }, { 0, 2 }, { 0, 3 }, { 0, 4 }), 1, 1, 3 }, -1.5, 1.5 },
+      &(const AttentionArg){ KEYS(4, 4, 1, 1, { 0, 1 }, { 0, 2 }, { 0, 3 }, { 0, 4 }), 1, 1, 3, 0, 0 }, -1.5, 1.5 },
     { "packed_rows", 3, { { 2, { 6, 4 } }, { 2, { 6, 4 } }, { 2, { 6, 4 } } },
-      &(const AttentionArg){ KEYS(6, 6, 2, 1, { 0, 1 }, { 1, 2 }, { 1, 3 }, { 3, 4 }, { 3, 5 }, { 5, 6 }), 2, 2, 2 }, -1.5, 1.5 },
+      &(const AttentionArg){ KEYS(6, 6, 2, 1, { 0, 1 }, { 1, 2 }, { 1, 3 }, { 3, 4 }, { 3, 5 }, { 5, 6 }), 2, 2, 2, 0, 0 }, -1.5, 1.5 },
     { "grouped_queries", 3, { { 2, { 3, 20 } }, { 2, { 3, 10 } }, { 2, { 3, 10 } } },
-      &(const AttentionArg){ KEYS(3, 3, 1, 1, { 0, 1 }, { 0, 2 }, { 0, 3 }), 4, 2, 5 }, -1.5, 1.5 },
+      &(const AttentionArg){ KEYS(3, 3, 1, 1, { 0, 1 }, { 0, 2 }, { 0, 3 }), 4, 2, 5, 0, 0 }, -1.5, 1.5 },
     { "sink_and_window", 3, { { 2, { 2, 2 } }, { 2, { 7, 2 } }, { 2, { 7, 2 } } },
-      &(const AttentionArg){ KEYS(2, 7, 1, 3, { 0, 2 }, { 3, 3 }, { 4, 6 }, { 0, 1 }, { 2, 3 }, { 5, 7 }), 1, 1, 2 }, -1.5, 1.5 },
+      &(const AttentionArg){ KEYS(2, 7, 1, 3, { 0, 2 }, { 3, 3 }, { 4, 6 }, { 0, 1 }, { 2, 3 }, { 5, 7 }), 1, 1, 2, 0, 0 }, -1.5, 1.5 },
+    { "softcap", 3, { { 2, { 3, 4 } }, { 2, { 3, 2 } }, { 2, { 3, 2 } } },
+      &(const AttentionArg){ KEYS(3, 3, 1, 1, { 0, 1 }, { 0, 2 }, { 1, 3 }), 2, 1, 2, 0.6, 1.1 }, -1.5, 1.5 },
 };
 // clang-format on
 const OpDef op_attention = {.name = "attention",

@@ -1,8 +1,9 @@
 /* op_ce_head.c — LM head and cross-entropy in one op: logits exist for one chunk of rows at a time.
  *
  *   z[n,v] = x[n] . w[v],    y[n] = log sum_v exp(z[n,v]) - z[n,label_n]    (nats; 0: no label)
+ * With a softcap c, z[n,v] = c tanh(x[n] . w[v] / c).
  * Backward, with p = softmax(z):
- *   dz[n,v] = dy[n] (p[n,v] - [v = label_n])
+ *   dz[n,v] = dy[n] (p[n,v] - [v = label_n]),  times 1 - (z[n,v] / c)^2 with a softcap
  *   dx[n] = sum_v dz[n,v] w[v],    dw[v] = sum_n dz[n,v] x[n]
  *
  * Only rows with a label are gathered and multiplied. The backward gives y as well, and the forward
@@ -23,12 +24,14 @@ static int64_t ce_chunk_rows(int64_t V)
     return rows;
 }
 
-/* in: x (N,C), w (V,C); arg: labels (N); out: y (N) */
+/* in: x (N,C), w (V,C); arg: labels (N), softcap; out: y (N) */
 static Status ce_head_shape(OpCall *k)
 {
     Status rc = ST_OK;
     const Tensor *x = k->in[0], *w = k->in[1];
-    const int32_t *labels = ((const CeHeadArg *)k->arg)->labels;
+    const CeHeadArg *a = k->arg;
+    const int32_t *labels = a->labels;
+    CHECK(a->softcap >= 0, SHAPE, "ce_head: softcap is %g", a->softcap);
     CHECK(x->n_dim == 2 && w->n_dim == 2, SHAPE, "ce_head: x has %d dims, w %d", x->n_dim,
           w->n_dim);
     const int64_t N = x->dim[0], C = x->dim[1], V = w->dim[0];
@@ -42,6 +45,7 @@ static Status ce_head_shape(OpCall *k)
     op_out(k, 1, &N);
     const int64_t rows = n_label < ce_chunk_rows(V) ? n_label : ce_chunk_rows(V);
     k->n_scratch = rows * (V + 2 * C);
+    if (a->softcap != 0) k->n_scratch_thread = V; /* the slopes of a row */
 out:
     return rc;
 }
@@ -68,6 +72,20 @@ static double ce_row(real *z, int64_t V, int32_t label, real *nats)
     return sum;
 }
 
+/* The loss of row n, and in the place of its products z with w their gradient, if wanted. */
+static void ce_row_run(const OpCall *k, int64_t n, int64_t V, bool backward, real *z)
+{
+    const CeHeadArg *a = k->arg;
+    real *slope = a->softcap != 0 && backward ? op_thread_scratch(k) : NULL; /* (V) */
+    if (a->softcap != 0) kernels()->softcap(V, (real)a->softcap, z, slope);
+    const double sum = ce_row(z, V, a->labels[n], &k->out->val[n]);
+    if (!backward) return;
+    kernels()->scale(V, (real)((double)k->out->grad[n] / sum), z);
+    z[a->labels[n]] -= k->out->grad[n];
+    if (slope)
+        for (int64_t v = 0; v < V; v++) z[v] *= slope[v];
+}
+
 /* y, and with gradients wanted dx and dw, from one pass over the chunks. */
 static void ce_head_run(OpCall *k, bool backward)
 {
@@ -89,13 +107,7 @@ static void ce_head_run(OpCall *k, bool backward)
         for (int64_t i = 0; i < c.n; i++) memcpy(rows + i * C, x->val + c.row[i] * C, row_bytes);
         gemm(c.n, V, C, rows_mat, tensor_mat(w, true), 0, z, V);
 #pragma omp parallel for schedule(static)
-        for (int64_t i = 0; i < c.n; i++) {
-            const int64_t n = c.row[i];
-            const double sum = ce_row(z + i * V, V, labels[n], &k->out->val[n]);
-            if (!backward) continue;
-            kernels()->scale(V, (real)((double)k->out->grad[n] / sum), z + i * V);
-            z[i * V + labels[n]] -= k->out->grad[n];
-        }
+        for (int64_t i = 0; i < c.n; i++) ce_row_run(k, c.row[i], V, backward, z + i * V);
         if (backward && x->grad) {
             gemm(c.n, C, V, z_mat, tensor_mat(w, false), 0, drows, C);
 #pragma omp parallel for schedule(static)
@@ -122,9 +134,10 @@ static void ce_head_bwd(OpCall *k)
 
 // clang-format off
 static const OpCase ce_head_cases[] = {
-    { "all_rows",  2, { { 2, { 3, 4 } }, { 2, { 5, 4 } } }, &(const CeHeadArg){ (const int32_t[]){ 4, 0, 2 } }, -1.5, 1.5 },
-    { "some_rows", 2, { { 2, { 5, 3 } }, { 2, { 4, 3 } } }, &(const CeHeadArg){ (const int32_t[]){ -1, 3, -1, 1, -1 } }, -1.5, 1.5 },
-    { "no_row",    2, { { 2, { 2, 3 } }, { 2, { 4, 3 } } }, &(const CeHeadArg){ (const int32_t[]){ -1, -1 } }, -1.5, 1.5 },
+    { "all_rows",  2, { { 2, { 3, 4 } }, { 2, { 5, 4 } } }, &(const CeHeadArg){ (const int32_t[]){ 4, 0, 2 }, 0 }, -1.5, 1.5 },
+    { "some_rows", 2, { { 2, { 5, 3 } }, { 2, { 4, 3 } } }, &(const CeHeadArg){ (const int32_t[]){ -1, 3, -1, 1, -1 }, 0 }, -1.5, 1.5 },
+    { "no_row",    2, { { 2, { 2, 3 } }, { 2, { 4, 3 } } }, &(const CeHeadArg){ (const int32_t[]){ -1, -1 }, 0 }, -1.5, 1.5 },
+    { "softcap",   2, { { 2, { 5, 3 } }, { 2, { 4, 3 } } }, &(const CeHeadArg){ (const int32_t[]){ -1, 3, 2, 1, -1 }, 0.9 }, -1.5, 1.5 },
 };
 // clang-format on
 const OpDef op_ce_head = {.name = "ce_head",

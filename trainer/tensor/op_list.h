@@ -9,6 +9,7 @@
  *   activation  x (N,I) [, up (N,I)]; f                       -> y (N,I) = f(x) [up]
  *   add         a, b of one shape; c                          -> y = a + c b
  *   scale       x; c                                          -> y = c x
+ *   dropout     x; p, seed, stream                            -> y = x mask / (1 - p)
  *   columns     x (N,C); first, n                             -> y (N,n)
  *   ce_head     x (N,C), w (V,C); labels (N)                  -> y (N) nats per row, 0 without a label */
 #ifndef TRAINER_TENSOR_OP_LIST_H
@@ -24,7 +25,8 @@
     X(activation)  \
     X(add)         \
     X(scale)       \
+    X(dropout)    \
     X(columns)     \
-    X(ce_head)    
+    X(ce_head)
 // clang-format on
 #endif

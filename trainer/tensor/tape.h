@@ -62,10 +62,13 @@ CHECKED Status tape_glu(Tape *t, Activation f, Tensor *gate, Tensor *up,
                         Tensor **y); /* f(gate) up */
 CHECKED Status tape_swiglu(Tape *t, Tensor *gate, Tensor *up, Tensor **y);
 CHECKED Status tape_add(Tape *t, Tensor *a, Tensor *b, Tensor **y);
-CHECKED Status tape_axpy(Tape *t, Tensor *a, double c, Tensor *b, Tensor **y); /* a + c b */
-CHECKED Status tape_scale(Tape *t, double c, Tensor *x, Tensor **y);           /* c x */
+CHECKED Status tape_axpy(Tape *t, Tensor *a, double c, Tensor *b, Tensor **y);      /* a + c b */
+CHECKED Status tape_scale(Tape *t, double c, Tensor *x, Tensor **y);                /* c x */
+CHECKED Status tape_dropout(Tape *t, Tensor *x, const DropoutArg *arg, Tensor **y); /* p = 0: x */
 CHECKED Status tape_columns(Tape *t, Tensor *x, int64_t first, int64_t n, Tensor **y);
 CHECKED Status tape_ce_head(Tape *t, Tensor *x, Tensor *w, const int32_t *labels, Tensor **nats);
+CHECKED Status tape_ce_head_softcap(Tape *t, Tensor *x, Tensor *w, const int32_t *labels,
+                                    double softcap, Tensor **nats);
 
 /* Backward from y with dy = 1 everywhere; adds to the gradients of the parameters. The records are
  * used up: one backward per forward. */

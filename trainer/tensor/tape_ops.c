@@ -82,6 +82,13 @@ Status tape_scale(Tape *t, double c, Tensor *x, Tensor **y)
     return tape_call(t, &op_scale, 1, &x, &arg, sizeof arg, y);
 }
 
+Status tape_dropout(Tape *t, Tensor *x, const DropoutArg *arg, Tensor **y)
+{
+    if (arg->p != 0) return tape_call(t, &op_dropout, 1, &x, arg, sizeof *arg, y);
+    *y = x;
+    return ST_OK;
+}
+
 Status tape_columns(Tape *t, Tensor *x, int64_t first, int64_t n, Tensor **y)
 {
     const ColumnsArg arg = {first, n};
@@ -90,6 +97,12 @@ Status tape_columns(Tape *t, Tensor *x, int64_t first, int64_t n, Tensor **y)
 
 Status tape_ce_head(Tape *t, Tensor *x, Tensor *w, const int32_t *labels, Tensor **nats)
 {
-    const CeHeadArg arg = {labels};
+    return tape_ce_head_softcap(t, x, w, labels, 0, nats);
+}
+
+Status tape_ce_head_softcap(Tape *t, Tensor *x, Tensor *w, const int32_t *labels, double softcap,
+                            Tensor **nats)
+{
+    const CeHeadArg arg = {labels, softcap};
     return tape_call(t, &op_ce_head, 2, (Tensor *[]){x, w}, &arg, sizeof arg, nats);
 }

@@ -37,6 +37,9 @@ typedef struct Kernels {
     void (*act_bwd)(Activation f, int64_t n, const real *x, const real *u, const real *dy, real *dx,
                     real *du);
 
+    /* x = cap tanh(x / cap); slope = 1 - tanh(x / cap)^2, its derivative, unless NULL. */
+    void (*softcap)(int64_t n, real cap, real *x, real *slope);
+
     /* C = A B, or C += A B with `add`, for tiles that fit a cache.
      *
      * Shapes  A: (m,k), element (i,p) is a[i a_row + p a_col]; B: (k,n), C: (m,n) row-major;

@@ -162,6 +162,15 @@ static void loop_act_bwd(Activation f, int64_t n, const real *x, const real *u, 
         act_row_bwd(ACT_GELU_TANH, n, x, u, dy, dx, du);
 }
 
+static void loop_softcap(int64_t n, real cap, real *x, real *slope)
+{
+    for (int64_t i = 0; i < n; i += KERNEL_LANES) {
+        const vec t = v_tanh(v_mul(v_load_n(x + i, n - i), v_set(1 / cap)));
+        v_store_n(x + i, v_mul(t, v_set(cap)), n - i);
+        if (slope) v_store_n(slope + i, v_sub(v_set(1), v_mul(t, t)), n - i);
+    }
+}
+
 /* A block of rows x (cols vectors) of C held in registers over the whole inner index. */
 VEC_FN void mm_block(const int rows, const int cols, int64_t k, const real *a, int64_t a_row,
                      int64_t a_col, const real *b, int64_t ldb, bool add, real *c, int64_t ldc)
@@ -269,6 +278,7 @@ const Kernels KERNEL_SET = {
     .axpy = loop_axpy,
     .act = loop_act,
     .act_bwd = loop_act_bwd,
+    .softcap = loop_softcap,
     .mm = loop_mm,
     .transpose = loop_transpose,
     .softmax_cols = loop_softmax_cols,
