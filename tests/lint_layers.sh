@@ -18,6 +18,7 @@ trainer/models:trainer/base trainer/tensor trainer/io
 trainer/methods:trainer/base trainer/tensor trainer/io trainer/models/hook.h
 trainer/run:*
 trainer:*
+scripts:trainer/base trainer/tensor trainer/io
 tests:*
 bench:*'
 
@@ -30,7 +31,7 @@ room_of() { # the longest room that is a prefix of the path
     esac
 }
 
-files=$(find trainer optim schedules data checkpoints tests bench -name '*.[ch]' | sort)
+files=$(find trainer optim schedules data checkpoints scripts tests bench -name '*.[ch]' | sort)
 [ -n "$files" ] || complain "no source file found"
 for f in $files; do
     room=$(room_of "$f")
