@@ -272,6 +272,32 @@ def variant_adapter(folder, name, ids, out):
     out["lora_variant.logits"] = logits_of(with_adapter(folder, "lora-variant"), ids[None])[0].detach()
 
 
+def mlx_adapter(folder, name, ids, out):
+    """LoRA as mlx-lm writes it: y = W x + scale (x lora_a) lora_b on the last num_layers blocks, names without prefix,
+    a metadata entry that is null, tensors in another order than their names."""
+    torch.manual_seed(seed_of(name + "/mlx"))
+    rank, scale, model = 4, 3.0, load(folder)
+    tensors = {}
+    for site in ("model.layers.1.self_attn.v_proj", "model.layers.1.self_attn.q_proj"):
+        weight = model.get_submodule(site).weight
+        a, b = 0.3 * torch.randn(weight.shape[1], rank), 0.3 * torch.randn(rank, weight.shape[0])
+        weight.data += scale * (a @ b).T
+        tensors |= {site + ".lora_b": b, site + ".lora_a": a}
+    out["lora_mlx.logits"] = logits_of(model, ids[None])[0].detach()
+
+    header, data = {"__metadata__": None}, b""
+    for key, x in tensors.items():
+        raw = x.numpy().tobytes()
+        header[key] = dict(dtype="F32", shape=list(x.shape), data_offsets=[len(data), len(data) + len(raw)])
+        data += raw
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    (folder / "lora-mlx").mkdir(exist_ok=True)
+    (folder / "lora-mlx/adapters.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)
+    (folder / "lora-mlx/adapter_config.json").write_text(json.dumps(dict(
+        fine_tune_type="lora", lora_parameters=dict(rank=rank, dropout=0.0, scale=scale), model=name, num_layers=1),
+        indent=4) + "\n")
+
+
 # --- one model ---
 
 def golden(root, name, cfg, also, batches, long, short):
@@ -299,6 +325,8 @@ def golden(root, name, cfg, also, batches, long, short):
         note += f"  lora {c[0]:.3f} -> {c[-1]:.3f} (f64 {off:.1e})"
     if name == "llama3":
         variant_adapter(folder, name, long, out)
+    if name == "qwen2":
+        mlx_adapter(folder, name, long, out)
     save_file({k: v.detach().reshape(v.shape or (1,)).contiguous() for k, v in out.items()},
               folder / "golden.safetensors")
     for f in folder.rglob("*.safetensors"):
