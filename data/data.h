@@ -3,6 +3,7 @@
 #define DATA_DATA_H
 #include "trainer/base/comm.h"
 #include "trainer/base/opt.h"
+#include "trainer/io/sha256.h"
 #include "trainer/tensor/batch.h"
 
 /* ---- tokenizers: text -> ids ---- */
@@ -16,6 +17,7 @@ typedef struct Tokenizer Tokenizer;
  * Source  docs/tokenizers.md */
 CHECKED Status tokenizer_open(const char *name, Tokenizer **tok);
 void tokenizer_close(Tokenizer *tok);
+const char *tokenizer_folder(const Tokenizer *tok); /* it was opened from; NULL: it has none */
 int64_t tokenizer_vocab_size(const Tokenizer *tok); /* every id is below */
 const char *tokenizer_hash(const Tokenizer *tok);   /* hex; part of the cache key */
 /* -1 when there is none. */
@@ -60,28 +62,61 @@ int64_t tokenizer_decode(const Tokenizer *tok, const int32_t *ids, int64_t n, To
 typedef struct DatasetOpts { /* one entry of datasets:; which keys a format reads is in its table */
     const char *name;        /* default: the file's stem; shown in metrics per dataset */
     const char *path;        /* absolute or relative to the config file (already resolved here) */
-    const char *type;        /* auto | text | jsonl | world */
+    const char *type;        /* auto, or the name of a format */
     const char *text_field;  /* jsonl: key of the text */
-    const char *document;    /* text: file | line | paragraph: what one document is */
-    double weight;           /* share, where max_steps or max_tokens bounds the run */
-    int64_t world_version;   /* world: 1.. */
+    const char *prompt_field, *completion_field; /* completion: keys of the two halves */
+    const char *document;  /* text: file | line | paragraph: what one document is */
+    double weight;         /* share, where max_steps or max_tokens bounds the run */
+    int64_t world_version; /* world: 1.. */
     int64_t world_seed;
     int64_t world_bytes;     /* world: size of the text; 0: the recipe's */
     int64_t world_phrasings; /* world: ways to state a fact; 0: the recipe's */
 } DatasetOpts;
 extern const OptSpec DATASET_OPTS[];
 
+typedef struct PackOpts {   /* how the documents of all datasets become rows */
+    int64_t max_seq_length; /* T */
+    bool packing;           /* several documents in one row; false: one document (cut to T) a row */
+    const char *packing_attention; /* document | full: may packed documents see each other */
+    bool train_on_inputs;          /* samples: the prompt is learned, too */
+    const char *roles_to_train;    /* messages: "assistant,tool" */
+    const char *chat_template;     /* messages: tokenizer_default, a name, or a file */
+    const char *on_empty_sample;   /* stop | drop, where nothing of a sample is to be learned */
+    double val_size;               /* share of documents held out, chosen by hash of their text */
+    const char *cache_dir;         /* token shards; NULL: under the user's cache folder */
+    int64_t cache_limit_bytes;
+} PackOpts;
+extern const OptSpec PACK_OPTS[];
+
+typedef struct DocSpan {
+    int64_t from, to; /* bytes [from, to) of a text */
+} DocSpan;
+
+typedef struct Doc {
+    const char *text; /* NULL: there is none left */
+    int64_t n_bytes;
+    bool learn_all;         /* or, of a sample: */
+    const DocSpan *learned; /* (n_learned) in order, apart, none of them empty */
+    int64_t n_learned;
+    int64_t number;   /* of a sample: in its file, from 1 */
+    bool is_rendered; /* a chat template wrote it, with bos and ends of turns: none are added */
+} Doc;
+
 typedef struct DatasetDef {
     const char *name;
-    Status (*open)(const DatasetOpts *o, void **self);
-    /* The next document, valid until the next call; *text NULL at the end. Errors: ST_FORMAT and
+    Status (*open)(const DatasetOpts *o, const PackOpts *p, const Tokenizer *tok, void **self);
+    /* The next document, valid until the next call; *d is zeroed before. Errors: ST_FORMAT and
      * ST_DATA name file and line (or byte). */
-    Status (*next)(void *self, const char **text, int64_t *n_bytes);
+    Status (*next)(void *self, Doc *d);
     void (*close)(void *self);
+    /* (optional) Adds what decides beside the file to the key of its shard. */
+    Status (*add_key)(const DatasetOpts *o, const PackOpts *p, const Tokenizer *tok, Sha256 *key);
     /* (optional) True: what `next` yields are the consecutive pieces of one text, line ends
      * included. Nothing marks their borders in the tokens, and the held-out split takes blocks of
      * whole lines. NULL: documents. */
     bool (*is_stream)(const DatasetOpts *o);
+    bool
+        is_samples; /* documents are samples for fine-tuning: masked, and never cut by a row's end */
 } DatasetDef;
 
 /* The format o->type names, or the one the file's extension tells.
@@ -92,29 +127,26 @@ const char *dataset_name(const DatasetOpts *o, char *buf, size_t n_buf);
 
 typedef struct DocSource DocSource; /* an open dataset of any format: yields documents in order */
 /* Rank    local
- * Errors  ST_CONFIG no path, unknown type; ST_DATA missing, not a regular file, unreadable */
-CHECKED Status doc_source_open(const DatasetOpts *o, DocSource **src);
+ * Errors  ST_CONFIG no path, unknown type, no such chat template; ST_DATA missing, not a regular
+ *         file, unreadable
+ * Owns    borrows its arguments until it is closed */
+CHECKED Status doc_source_open(const DatasetOpts *o, const PackOpts *p, const Tokenizer *tok,
+                               DocSource **src);
 void doc_source_close(DocSource *src);
+const DatasetDef *doc_source_def(const DocSource *src);
 bool doc_source_is_stream(const DocSource *src);
 /* As DatasetDef.next, but never empty (empty ones are counted) and without NUL. */
-CHECKED Status doc_source_next(DocSource *src, const char **text, int64_t *n_bytes);
+CHECKED Status doc_source_next(DocSource *src, Doc *d);
 int64_t doc_source_n_empty(const DocSource *src); /* skipped so far */
 
 /* ---- sequences ---- */
-typedef struct PackOpts {
-    int64_t max_seq_length; /* T */
-    bool packing;           /* several documents in one row; false: one document (cut to T) a row */
-    const char *packing_attention; /* document | full: may packed documents see each other */
-    double val_size;               /* share of documents held out, chosen by hash of their text */
-    const char *cache_dir;         /* token shards; NULL: under the user's cache folder */
-    int64_t cache_limit_bytes;
-} PackOpts;
-extern const OptSpec PACK_OPTS[];
-
-/* One dataset, one split, as rows of T tokens in memory. The documents stand one after the other,
- * each closed by eos. Packed: row i = tokens [iT, iT+T) of that stream. Not packed: row i = the
- * first T tokens of document i, the rest filled with eos. Label = the next token of the stream, -1
- * at an eos, at the stream's end and in filling. */
+/* One dataset, one split, as rows of T tokens in memory. The label of a token is the next token of
+ * its document, where that one is to be learned; else, and in filling, it is -1.
+ *
+ * Packed documents stand one after the other, each closed by eos: row i = tokens [iT, iT+T) of that
+ * stream. Packed samples stay whole: each, cut to T, goes into the first of the last rows that has
+ * room for it. Not packed: row i = the first T tokens of document or sample i. What is left of a row
+ * is filled with eos. */
 typedef struct TokenSet TokenSet;
 
 typedef enum Split { SPLIT_TRAIN, SPLIT_HELD_OUT, N_SPLIT } Split;
@@ -123,8 +155,9 @@ typedef enum Split { SPLIT_TRAIN, SPLIT_HELD_OUT, N_SPLIT } Split;
  * cached. A held-out split may have no row; a training split that fills none is refused.
  *
  * Rank    collective: rank 0 of each node builds, the others wait and open
- * Errors  ST_DATA missing, unreadable, no document, not one full row, another file on another node;
- *         ST_FORMAT malformed (file, line); ST_IO the cache cannot be written
+ * Errors  ST_DATA missing, unreadable, no document, not one full row, nothing to be learned of a
+ *         sample (its number), another file on another node; ST_FORMAT malformed (file, line);
+ *         ST_IO the cache cannot be written
  * Owns    borrows its arguments during the call only
  * Source  docs/data.md */
 CHECKED Status token_set_open(const Comm *c, const DatasetOpts *d, const PackOpts *p,
@@ -136,10 +169,21 @@ const char *token_set_fingerprint(const TokenSet *ts);
 int64_t token_set_n_row(const TokenSet *ts);
 int64_t token_set_n_token(const TokenSet *ts);
 int64_t token_set_n_doc(const TokenSet *ts);
-int64_t token_set_n_dropped(const TokenSet *ts);   /* tokens behind the last full row (packed) */
-int64_t token_set_n_truncated(const TokenSet *ts); /* tokens cut off at T (not packed) */
-int64_t token_set_bytes(const TokenSet *ts);       /* of memory */
-int64_t token_set_n_empty(const TokenSet *ts); /* empty texts skipped, in both splits together */
+int64_t token_set_bytes(const TokenSet *ts); /* of memory */
+typedef struct TokenCounts {
+    int64_t n_learned;   /* labels of all rows together */
+    int64_t n_dropped;   /* tokens behind the last full row (packed documents) */
+    int64_t n_truncated; /* tokens cut off at T, of so many documents or samples: */
+    int64_t n_cut;
+    int64_t n_used, n_fill; /* positions of all rows that hold tokens, that are filled up */
+    int64_t n_left;         /* samples left out (on_empty_sample: drop) */
+    int64_t n_empty;        /* empty texts skipped, in both splits together */
+} TokenCounts;
+const TokenCounts *token_set_counts(const TokenSet *ts);
+bool token_set_is_samples(const TokenSet *ts);
+/* Of an unpacked set: the number in its file (from 1) of the sample in this row, and how many
+ * positions it takes. */
+int64_t token_set_sample(const TokenSet *ts, int64_t row, int64_t *n);
 /* Fills row b of the batch and keeps out->n_label right, whatever the row held before.
  * Shapes  out: (B,T) with the set's T */
 void token_set_row(const TokenSet *ts, int64_t row, int64_t b, Batch *out);

@@ -1,5 +1,6 @@
 /* data_text.c — plain text, .txt or .txt.gz: the whole file is one text, or each line or paragraph
  * a document. */
+#include "data/buffer.h"
 #include "data/data.h"
 #include "trainer/base/mem.h"
 #include "trainer/io/lines.h"
@@ -12,8 +13,7 @@ typedef enum TextUnit { UNIT_FILE, UNIT_LINE, UNIT_PARAGRAPH } TextUnit;
 typedef struct TextSource {
     LineReader *lines;
     TextUnit unit;
-    char *buf; /* the document being put together */
-    size_t cap, n;
+    Buffer doc; /* being put together */
 } TextSource;
 
 static void text_close(void *self)
@@ -21,14 +21,16 @@ static void text_close(void *self)
     TextSource *s = self;
     if (!s) return;
     lines_close(s->lines);
-    mem_free(s->buf);
+    buffer_fini(&s->doc);
     mem_free(s);
 }
 
-static Status text_open(const DatasetOpts *o, void **self)
+static Status text_open(const DatasetOpts *o, const PackOpts *p, const Tokenizer *tok, void **self)
 {
     Status rc = ST_OK;
     TextSource *s = NULL;
+    (void)p;
+    (void)tok;
     *self = NULL;
     CHECK(o->path, CONFIG, "dataset of type text: path is missing");
     s = mem_alloc(sizeof *s);
@@ -44,22 +46,6 @@ out:
     return rc;
 }
 
-static Status text_append(TextSource *s, const char *text, size_t n)
-{
-    Status rc = ST_OK;
-    if (s->n + n >= s->cap) {
-        const size_t cap = 2 * (s->n + n) + 64;
-        char *wider = mem_resize(s->buf, s->n, cap);
-        CHECK(wider, NOMEM, "a document of %zu bytes", s->n + n);
-        s->buf = wider;
-        s->cap = cap;
-    }
-    memcpy(s->buf + s->n, text, n);
-    s->n += n;
-out:
-    return rc;
-}
-
 /* A paragraph ends with its last line that is not empty; the empty lines around it belong to
  * nobody. */
 static Status next_paragraph(TextSource *s)
@@ -69,22 +55,23 @@ static Status next_paragraph(TextSource *s)
     int64_t n;
     for (;;) {
         TRY(lines_next(s->lines, &line, &n));
-        if (!line || (n == 0 && s->n > 0)) break;
+        if (!line || (n == 0 && s->doc.n > 0)) break;
         if (n == 0) continue;
-        if (s->n > 0) TRY(text_append(s, "\n", 1));
-        TRY(text_append(s, line, (size_t)n));
+        if (s->doc.n > 0) TRY(buffer_add(&s->doc, "\n", 1));
+        TRY(buffer_add(&s->doc, line, (size_t)n));
     }
 out:
     return rc;
 }
 
-static Status text_next(void *self, const char **text, int64_t *n_bytes)
+static Status text_next(void *self, Doc *d)
 {
     Status rc = ST_OK;
     TextSource *s = self;
-    s->n = 0;
+    s->doc.n = 0;
+    d->learn_all = true;
     if (s->unit == UNIT_LINE) {
-        TRY(lines_next(s->lines, text, n_bytes));
+        TRY(lines_next(s->lines, &d->text, &d->n_bytes));
         goto out;
     }
     if (s->unit == UNIT_PARAGRAPH) {
@@ -93,13 +80,22 @@ static Status text_next(void *self, const char **text, int64_t *n_bytes)
         const char *line;
         int64_t n;
         TRY(lines_next(s->lines, &line, &n));
-        if (line) TRY(text_append(s, line, (size_t)n));
-        if (line && lines_has_end(s->lines)) TRY(text_append(s, "\n", 1));
+        if (line) TRY(buffer_add(&s->doc, line, (size_t)n));
+        if (line && lines_has_end(s->lines)) TRY(buffer_add(&s->doc, "\n", 1));
     }
-    *text = s->n > 0 ? s->buf : NULL;
-    *n_bytes = (int64_t)s->n;
+    d->text = s->doc.n > 0 ? s->doc.s : NULL;
+    d->n_bytes = (int64_t)s->doc.n;
 out:
     return rc;
+}
+
+static Status text_add_key(const DatasetOpts *o, const PackOpts *p, const Tokenizer *tok,
+                           Sha256 *key)
+{
+    (void)p;
+    (void)tok;
+    sha256_add(key, o->document, strlen(o->document) + 1);
+    return ST_OK;
 }
 
 static bool text_is_stream(const DatasetOpts *o)
@@ -111,4 +107,5 @@ const DatasetDef data_text = {.name = "text",
                               .open = text_open,
                               .next = text_next,
                               .close = text_close,
+                              .add_key = text_add_key,
                               .is_stream = text_is_stream};

@@ -17,9 +17,11 @@ static void world_close(void *self)
     mem_free(s);
 }
 
-static Status world_open(const DatasetOpts *o, void **self)
+static Status world_open(const DatasetOpts *o, const PackOpts *p, const Tokenizer *tok, void **self)
 {
     Status rc = ST_OK;
+    (void)p;
+    (void)tok;
     const WorldSpec spec = {.version = o->world_version,
                             .seed = o->world_seed,
                             .n_bytes = o->world_bytes,
@@ -34,12 +36,12 @@ out:
     return rc;
 }
 
-static Status world_next(void *self, const char **text, int64_t *n_bytes)
+static Status world_next(void *self, Doc *d)
 {
     WorldSource *s = self;
-    *text = s->given ? NULL : s->text;
-    *n_bytes = s->given ? 0 : s->n_bytes;
+    if (s->given) return ST_OK;
     s->given = true;
+    *d = (Doc){.text = s->text, .n_bytes = s->n_bytes, .learn_all = true};
     return ST_OK;
 }
 

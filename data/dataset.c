@@ -10,8 +10,10 @@
 const OptSpec DATASET_OPTS[] = {
     OPT_STR(DatasetOpts, name,       NULL,   "name in metrics; default: the file's name without its extension"),
     OPT_STR(DatasetOpts, path,       NULL,   "the file; relative to the config file"),
-    OPT_ENUM(DatasetOpts, type,      "auto", "auto|text|jsonl|world", "format; auto: by extension (.txt, .jsonl, either with .gz)"),
+    OPT_ENUM(DatasetOpts, type,      "auto", "auto|text|jsonl|completion|alpaca|world", "format; auto: by extension, .txt is text, .jsonl and .json are jsonl, all also with .gz"),
     OPT_STR(DatasetOpts, text_field, "text", "jsonl: key of the text"),
+    OPT_STR(DatasetOpts, prompt_field, "prompt", "completion: key of the prompt"),
+    OPT_STR(DatasetOpts, completion_field, "completion", "completion: key of what follows it and is learned"),
     OPT_ENUM(DatasetOpts, document,  "file", "file|line|paragraph", "text: what one document is"),
     OPT_F64(DatasetOpts, weight,     1.0, 1e-6, 1e6, "share of the samples, where max_steps or max_tokens bounds the run"),
     OPT_I64(DatasetOpts, world_version, 1, 1, 1000, "world: version of the facts"),
@@ -34,8 +36,8 @@ static const DatasetDef *const FORMATS[] = {
 
 static const struct {
     const char *extension, *format;
-} BY_EXTENSION[] = {
-    {".txt", "text"}, {".txt.gz", "text"}, {".jsonl", "jsonl"}, {".jsonl.gz", "jsonl"}};
+} BY_EXTENSION[] = {{".txt", "text"},       {".txt.gz", "text"}, {".jsonl", "jsonl"},
+                    {".jsonl.gz", "jsonl"}, {".json", "jsonl"},  {".json.gz", "jsonl"}};
 
 struct DocSource {
     const DatasetDef *def;
@@ -78,7 +80,8 @@ Status dataset_def(const DatasetOpts *o, const DatasetDef **def)
     if (strcmp(format, "auto") == 0) {
         CHECK(o->path, CONFIG, "dataset: path is missing");
         CHECK(extension_at(o->path, &format), CONFIG,
-              "%s: its name does not tell its format (.txt, .jsonl, either with .gz); set type",
+              "%s: its name does not tell its format (.txt, .jsonl, .json, each also with .gz); "
+              "set type",
               o->path);
     }
     for (int64_t i = 0; i < N_OF(FORMATS) && !*def; i++)
@@ -88,7 +91,8 @@ out:
     return rc;
 }
 
-Status doc_source_open(const DatasetOpts *o, DocSource **out_src)
+Status doc_source_open(const DatasetOpts *o, const PackOpts *p, const Tokenizer *tok,
+                       DocSource **out_src)
 {
     Status rc = ST_OK;
     DocSource *src = NULL;
@@ -100,7 +104,7 @@ Status doc_source_open(const DatasetOpts *o, DocSource **out_src)
     src->what = mem_strdup(o->path ? o->path : def->name);
     CHECK(src->what, NOMEM, "dataset: no memory for its name");
     src->is_stream = def->is_stream && def->is_stream(o);
-    TRY(def->open(o, &src->self));
+    TRY(def->open(o, p, tok, &src->self));
     src->def = def;
     *out_src = src;
     src = NULL;
@@ -117,21 +121,27 @@ void doc_source_close(DocSource *src)
     mem_free(src);
 }
 
+const DatasetDef *doc_source_def(const DocSource *src)
+{
+    return src->def;
+}
+
 bool doc_source_is_stream(const DocSource *src)
 {
     return src->is_stream;
 }
 
-Status doc_source_next(DocSource *src, const char **text, int64_t *n_bytes)
+Status doc_source_next(DocSource *src, Doc *d)
 {
     Status rc = ST_OK;
     for (;;) {
-        TRY(src->def->next(src->self, text, n_bytes));
-        if (!*text || *n_bytes > 0) break;
+        *d = (Doc){0};
+        TRY(src->def->next(src->self, d));
+        if (!d->text || d->n_bytes > 0) break;
         src->n_empty++;
     }
-    CHECK(!*text || !memchr(*text, '\0', (size_t)*n_bytes), FORMAT, "%s: a document holds a NUL",
-          src->what);
+    CHECK(!d->text || !memchr(d->text, '\0', (size_t)d->n_bytes), FORMAT,
+          "%s: a document holds a NUL", src->what);
 out:
     return rc;
 }

@@ -15,7 +15,7 @@ static const char *const SPLIT_NAME[N_SPLIT] = {
     [SPLIT_TRAIN] = "train", [SPLIT_HELD_OUT] = "held_out"};
 
 typedef struct ShardInfo { /* the dataset "<split>/info", in this order */
-    int64_t format, width, n_token, n_doc, n_empty;
+    int64_t format, width, n_token, n_doc, n_empty, is_samples;
 } ShardInfo;
 static const int64_t INFO_DIM = sizeof(ShardInfo) / sizeof(int64_t), HEX_DIM = SHA256_HEX - 1;
 
@@ -36,11 +36,23 @@ int32_t stream_token_at(const TokenStream *s, int64_t i)
     }
 }
 
+bool stream_is_learned(const TokenStream *s, int64_t i)
+{
+    return !s->learned || s->learned[i / 8] >> i % 8 & 1;
+}
+
 void stream_fini(TokenStream *s)
 {
     mem_free(s->tokens);
     mem_free(s->doc_end);
-    s->tokens = s->doc_end = NULL;
+    mem_free(s->learned);
+    mem_free(s->number);
+    *s = (TokenStream){0};
+}
+
+static int64_t mask_bytes(int64_t n_token)
+{
+    return (n_token + 7) / 8;
 }
 
 void shard_destroy(Shard *shard)
@@ -70,13 +82,17 @@ static Status put_stream(H5Image *f, Split split, const TokenStream *s, int64_t 
 {
     Status rc = ST_OK;
     char name[64];
-    const ShardInfo info = {SHARD_FORMAT, s->width, s->n_token, s->n_doc, n_empty};
+    const ShardInfo info = {SHARD_FORMAT, s->width, s->n_token,
+                            s->n_doc,     n_empty,  s->learned != NULL};
     snprintf(name, sizeof name, "%s/info", SPLIT_NAME[split]);
     TRY(h5_put(f, name, H5_I64, 1, &INFO_DIM, 0, &info));
     snprintf(name, sizeof name, "%s/fingerprint", SPLIT_NAME[split]);
     TRY(h5_put(f, name, H5_U8, 1, &HEX_DIM, 0, s->fingerprint));
     TRY(each_piece(f, true, split, "tokens", token_type(s->width), s->n_token, s->tokens));
     TRY(each_piece(f, true, split, "doc_end", H5_I64, s->n_doc, s->doc_end));
+    if (!s->learned) goto out;
+    TRY(each_piece(f, true, split, "learned", H5_U8, mask_bytes(s->n_token), s->learned));
+    TRY(each_piece(f, true, split, "number", H5_I64, s->n_doc, s->number));
 out:
     return rc;
 }
@@ -88,8 +104,8 @@ Status shard_write(const Shard *shard, const char *path, char digest[SHA256_HEX]
     const void *bytes;
     size_t n = SLACK_BYTES;
     for (int i = 0; i < N_SPLIT; i++)
-        n += (size_t)(shard->split[i].n_token * shard->split[i].width) +
-             (size_t)shard->split[i].n_doc * 8;
+        n += (size_t)(shard->split[i].n_token * (shard->split[i].width + 1)) +
+             (size_t)shard->split[i].n_doc * 16;
     TRY(h5_create(n, &f));
     for (Split split = 0; split < N_SPLIT; split++)
         TRY(put_stream(f, split, &shard->split[split], shard->n_empty));
@@ -98,6 +114,18 @@ Status shard_write(const Shard *shard, const char *path, char digest[SHA256_HEX]
     TRY(file_write_new(path, bytes, n));
 out:
     h5_close(f);
+    return rc;
+}
+
+static Status get_samples(H5Image *f, Split split, const char *path, TokenStream *s)
+{
+    Status rc = ST_OK;
+    s->learned = mem_array(mask_bytes(s->n_token), 1);
+    s->number = mem_array(s->n_doc, sizeof *s->number);
+    CHECK(s->learned && s->number, NOMEM, "%s: %lld samples", path, LL(s->n_doc));
+    TRY(each_piece(f, false, split, "learned", H5_U8, mask_bytes(s->n_token), s->learned));
+    TRY(each_piece(f, false, split, "number", H5_I64, s->n_doc, s->number));
+out:
     return rc;
 }
 
@@ -124,6 +152,7 @@ static Status get_stream(H5Image *f, Split split, const char *path, TokenStream 
           LL(s->n_doc));
     TRY(each_piece(f, false, split, "tokens", token_type(s->width), s->n_token, s->tokens));
     TRY(each_piece(f, false, split, "doc_end", H5_I64, s->n_doc, s->doc_end));
+    if (info.is_samples) TRY(get_samples(f, split, path, s));
     for (int64_t i = 0; i <= s->n_doc; i++) { /* rows are found by these ends */
         const int64_t from = i == 0 ? 0 : s->doc_end[i - 1],
                       to = i == s->n_doc ? s->n_token : s->doc_end[i];

@@ -4,7 +4,7 @@
 #include "data/data.h"
 #include "trainer/io/sha256.h"
 
-enum { SHARD_FORMAT = 1 }; /* part of the cache key */
+enum { SHARD_FORMAT = 2 }; /* part of the cache key */
 
 /* One split. Tokens are uint8, uint16 or int32 (`width` 1, 2, 4), whatever holds the vocabulary. */
 typedef struct TokenStream {
@@ -12,6 +12,9 @@ typedef struct TokenStream {
     int64_t n_token, n_doc;
     void *tokens;
     int64_t *doc_end; /* (n_doc) first position behind document i and its eos */
+    uint8_t *learned; /* of samples: is token i to be predicted, bit i % 8 of byte i / 8; NULL: all
+                         tokens are */
+    int64_t *number;  /* (n_doc) of samples: the sample's number in its file; NULL with learned */
     char fingerprint[SHA256_HEX];
 } TokenStream;
 
@@ -21,6 +24,7 @@ typedef struct Shard {
 } Shard;
 
 int32_t stream_token_at(const TokenStream *s, int64_t i);
+bool stream_is_learned(const TokenStream *s, int64_t i);
 void stream_fini(TokenStream *s);
 void shard_destroy(Shard *shard); /* accepts NULL */
 
@@ -28,10 +32,11 @@ void shard_destroy(Shard *shard); /* accepts NULL */
  *
  * Math    a document is held out when the 64-bit hash of its text is below val_size 2^64; of a
  *         stream, each block of whole lines is, a block being closed by the line that brings it to
- *         2048 bytes
+ *         2048 bytes. A token is to be learned when one of its bytes lies in a learned span; a token
+ *         without bytes (bos, eos) goes with the byte before it
  * Rank    local
  * Errors  those of doc_source_open and doc_source_next; ST_DATA no document */
-CHECKED Status shard_build(const DatasetOpts *d, double val_size, const Tokenizer *tok,
+CHECKED Status shard_build(const DatasetOpts *d, const PackOpts *p, const Tokenizer *tok,
                            Shard **shard);
 
 /* Writes a shard to a new file, synced, and tells the SHA-256 of its bytes. Errors: ST_IO */

@@ -1,4 +1,5 @@
 /* shard_build.c — documents to token streams: one pass, both splits. */
+#include "data/buffer.h"
 #include "data/shard.h"
 #include "trainer/base/mem.h"
 #include "trainer/base/rng.h"
@@ -8,80 +9,101 @@
 enum { BLOCK_BYTES = 2048 }; /* of a stream: a unit of the held-out split is no smaller */
 static const uint64_t SPLIT_SEED = 0x73706c69; /* another seed is another split of every dataset */
 
+/* What a TokenStream is made from. */
+typedef struct Growing {
+    int64_t n_token, n_doc;
+    Buffer tokens, doc_end, learned, number;
+} Growing;
+
 typedef struct Builder {
     const Tokenizer *tok;
     uint64_t held_out_below;
-    Shard *shard;
-    size_t tokens_cap[N_SPLIT], doc_cap[N_SPLIT]; /* in bytes */
-    TokenList list;                               /* of one unit */
-    char *block;                                  /* lines of a stream not yet given to a split */
-    size_t block_cap, block_n;
+    int width;
+    bool is_samples;
+    Growing split[N_SPLIT];
+    TokenList list; /* of one unit */
+    Buffer block;   /* lines of a stream not yet given to a split */
 } Builder;
 
-/* Room for `more` bytes behind `used`; grows by half, so a big stream is not held twice over. */
-static Status reserve(void **p, size_t *cap, size_t used, size_t more)
+static Status append_tokens(Builder *b, Growing *g, const int32_t *ids, int64_t n)
 {
     Status rc = ST_OK;
-    if (used + more <= *cap) goto out;
-    const size_t wanted = used + more + used / 2 + 4096;
-    void *wider = mem_resize(*p, used, wanted);
-    CHECK(wider, NOMEM, "tokens: %zu bytes", wanted);
-    *p = wider;
-    *cap = wanted;
-out:
-    return rc;
-}
-
-static Status append_tokens(Builder *b, Split split, const int32_t *ids, int64_t n)
-{
-    Status rc = ST_OK;
-    TokenStream *s = &b->shard->split[split];
-    TRY(reserve(&s->tokens, &b->tokens_cap[split], (size_t)(s->n_token * s->width),
-                (size_t)(n * s->width)));
-    switch (s->width) {
+    TRY(buffer_reserve(&g->tokens, (size_t)(n * b->width)));
+    void *to = g->tokens.s + g->tokens.n;
+    switch (b->width) {
     case 1:
-        for (int64_t i = 0; i < n; i++) ((uint8_t *)s->tokens)[s->n_token + i] = (uint8_t)ids[i];
+        for (int64_t i = 0; i < n; i++) ((uint8_t *)to)[i] = (uint8_t)ids[i];
         break;
     case 2:
-        for (int64_t i = 0; i < n; i++) ((uint16_t *)s->tokens)[s->n_token + i] = (uint16_t)ids[i];
+        for (int64_t i = 0; i < n; i++) ((uint16_t *)to)[i] = (uint16_t)ids[i];
         break;
     default:
-        memcpy((int32_t *)s->tokens + s->n_token, ids, (size_t)n * sizeof *ids);
+        memcpy(to, ids, (size_t)n * sizeof *ids);
     }
-    s->n_token += n;
+    g->tokens.n += (size_t)(n * b->width);
+    g->n_token += n;
 out:
     return rc;
 }
 
-static Status end_document(Builder *b, Split split)
+/* The bits of the tokens in b->list, which are the last of the stream. Tokens and spans both are in
+ * order, so one walk meets them all. */
+static Status append_mask(Builder *b, Growing *g, const Doc *d)
 {
     Status rc = ST_OK;
-    TokenStream *s = &b->shard->split[split];
+    const int64_t n_byte = (g->n_token + 7) / 8, first = g->n_token - b->list.n;
+    TRY(buffer_reserve(&g->learned, (size_t)n_byte - g->learned.n)); /* zeroed */
+    g->learned.n = (size_t)n_byte;
+    int64_t from = 0, span = 0;
+    for (int64_t i = 0; i < b->list.n; i++) {
+        const int64_t to = b->list.end[i];
+        if (from == to) from = to - 1;
+        while (span < d->n_learned && d->learned[span].to <= from) span++;
+        const bool learned = d->learn_all || (span < d->n_learned && d->learned[span].from < to);
+        g->learned.s[(first + i) / 8] |= (char)(learned << (first + i) % 8);
+        from = to;
+    }
+out:
+    return rc;
+}
+
+static Status end_document(Growing *g)
+{
+    Status rc = ST_OK;
+    TRY(buffer_add(&g->doc_end, &g->n_token, sizeof g->n_token));
+    g->n_doc++;
+out:
+    return rc;
+}
+
+/* A unit is what goes to one split as a whole; its own text alone decides to which. */
+static Growing *split_of(Builder *b, const char *text, int64_t n_bytes)
+{
+    const bool held_out = rng_hash_bytes(text, (uint64_t)n_bytes, SPLIT_SEED) < b->held_out_below;
+    return &b->split[held_out ? SPLIT_HELD_OUT : SPLIT_TRAIN];
+}
+
+/* Special tokens that stand in a document are text: it does not end by quoting the end token. In a
+ * sample they are tokens: templates, also those that users write by hand, are made of them. */
+static Status add_document(Builder *b, const Doc *d)
+{
+    Status rc = ST_OK;
+    Growing *g = split_of(b, d->text, d->n_bytes);
+    TokenList *list = &b->list;
     const int32_t eos = tokenizer_eos(b->tok);
-    const int64_t from = s->n_doc > 0 ? s->doc_end[s->n_doc - 1] : 0;
-    const bool has_eos = s->n_token > from && stream_token_at(s, s->n_token - 1) == eos;
-    if (!has_eos) TRY(append_tokens(b, split, &eos, 1)); /* the tokenizer may have put it there */
-    void *ends = s->doc_end;
-    TRY(reserve(&ends, &b->doc_cap[split], (size_t)s->n_doc * sizeof *s->doc_end,
-                sizeof *s->doc_end));
-    s->doc_end = ends;
-    s->doc_end[s->n_doc++] = s->n_token;
-out:
-    return rc;
-}
-
-/* A unit is what goes to one split as a whole; its own text alone decides to which. Special tokens
- * that stand in it are text: data does not end a document by quoting the end token. */
-static Status add_unit(Builder *b, const char *text, int64_t n_bytes, TokenizerFlags flags,
-                       Split *split)
-{
-    Status rc = ST_OK;
-    *split = rng_hash_bytes(text, (uint64_t)n_bytes, SPLIT_SEED) < b->held_out_below
-                 ? SPLIT_HELD_OUT
-                 : SPLIT_TRAIN;
-    b->list.n = 0;
-    TRY(tokenizer_encode(b->tok, text, n_bytes, flags, &b->list));
-    TRY(append_tokens(b, *split, b->list.ids, b->list.n));
+    list->n = 0;
+    TRY(tokenizer_encode(b->tok, d->text, d->n_bytes,
+                         (d->is_rendered ? 0 : TOKENIZER_ADD_SPECIAL) |
+                             (b->is_samples ? TOKENIZER_PARSE_SPECIAL : 0),
+                         list));
+    const bool has_end = d->is_rendered || (list->n > 0 && list->ids[list->n - 1] == eos);
+    if (!has_end) TRY(token_list_add(list, eos, d->n_bytes));
+    TRY(append_tokens(b, g, list->ids, list->n));
+    if (b->is_samples) {
+        TRY(append_mask(b, g, d));
+        TRY(buffer_add(&g->number, &d->number, sizeof d->number));
+    }
+    TRY(end_document(g));
 out:
     return rc;
 }
@@ -89,28 +111,41 @@ out:
 static Status flush_block(Builder *b)
 {
     Status rc = ST_OK;
-    Split split;
-    if (b->block_n > 0) TRY(add_unit(b, b->block, (int64_t)b->block_n, TOKENIZER_PLAIN, &split));
-    b->block_n = 0;
+    if (b->block.n == 0) goto out;
+    Growing *g = split_of(b, b->block.s, (int64_t)b->block.n);
+    b->list.n = 0;
+    TRY(tokenizer_encode(b->tok, b->block.s, (int64_t)b->block.n, TOKENIZER_PLAIN, &b->list));
+    TRY(append_tokens(b, g, b->list.ids, b->list.n));
+    b->block.n = 0;
 out:
     return rc;
 }
 
 /* Cuts a piece of a stream at its line ends; a block is closed by the line that fills it. */
-static Status add_piece(Builder *b, const char *text, int64_t n_bytes)
+static Status add_piece(Builder *b, const Doc *d)
 {
     Status rc = ST_OK;
-    const char *const end = text + n_bytes;
+    const char *text = d->text, *const end = text + d->n_bytes;
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));
         const size_t n = (size_t)((newline ? newline + 1 : end) - text);
-        void *block = b->block;
-        TRY(reserve(&block, &b->block_cap, b->block_n, n));
-        b->block = block;
-        memcpy(b->block + b->block_n, text, n);
-        b->block_n += n;
+        TRY(buffer_add(&b->block, text, n));
         text += n;
-        if (newline && b->block_n >= BLOCK_BYTES) TRY(flush_block(b));
+        if (newline && b->block.n >= BLOCK_BYTES) TRY(flush_block(b));
+    }
+out:
+    return rc;
+}
+
+static Status end_streams(Builder *b)
+{
+    Status rc = ST_OK;
+    const int32_t eos = tokenizer_eos(b->tok);
+    TRY(flush_block(b));
+    for (int i = 0; i < N_SPLIT; i++) {
+        if (b->split[i].n_token == 0) continue;
+        TRY(append_tokens(b, &b->split[i], &eos, 1));
+        TRY(end_document(&b->split[i]));
     }
 out:
     return rc;
@@ -120,23 +155,13 @@ static Status add_all(Builder *b, DocSource *src)
 {
     Status rc = ST_OK;
     const bool is_stream = doc_source_is_stream(src);
-    const char *text;
-    int64_t n_bytes;
+    Doc d;
     for (;;) {
-        Split split;
-        TRY(doc_source_next(src, &text, &n_bytes));
-        if (!text) break;
-        if (is_stream) {
-            TRY(add_piece(b, text, n_bytes));
-        } else {
-            TRY(add_unit(b, text, n_bytes, TOKENIZER_ADD_SPECIAL, &split));
-            TRY(end_document(b, split));
-        }
+        TRY(doc_source_next(src, &d));
+        if (!d.text) break;
+        TRY(is_stream ? add_piece(b, &d) : add_document(b, &d));
     }
-    TRY(flush_block(b));
-    for (Split split = 0; split < N_SPLIT && is_stream; split++)
-        if (b->shard->split[split].n_token > 0) TRY(end_document(b, split));
-    b->shard->n_empty = doc_source_n_empty(src);
+    if (is_stream) TRY(end_streams(b));
 out:
     return rc;
 }
@@ -149,36 +174,82 @@ static Status take_fingerprint(TokenStream *s)
     sha256_add(sha, &s->n_token, sizeof s->n_token);
     sha256_add(sha, s->tokens, (size_t)(s->n_token * s->width));
     sha256_add(sha, s->doc_end, (size_t)s->n_doc * sizeof *s->doc_end);
+    if (s->learned) sha256_add(sha, s->learned, (size_t)(s->n_token + 7) / 8);
     sha256_end(sha, s->fingerprint);
 out:
     return rc;
 }
 
-Status shard_build(const DatasetOpts *d, double val_size, const Tokenizer *tok, Shard **shard)
+/* Hands the bytes over to the stream, never as NULL. */
+static Status take(Buffer *from, void **to)
+{
+    Status rc = ST_OK;
+    TRY(buffer_reserve(from, 0));
+    *to = from->s;
+    *from = (Buffer){0};
+out:
+    return rc;
+}
+
+static Status take_stream(Builder *b, Growing *g, TokenStream *s)
+{
+    Status rc = ST_OK;
+    void *doc_end, *learned, *number;
+    *s = (TokenStream){.width = b->width, .n_token = g->n_token, .n_doc = g->n_doc};
+    TRY(take(&g->tokens, &s->tokens));
+    TRY(take(&g->doc_end, &doc_end));
+    s->doc_end = doc_end;
+    if (b->is_samples) {
+        TRY(take(&g->learned, &learned));
+        s->learned = learned;
+        TRY(take(&g->number, &number));
+        s->number = number;
+    }
+    TRY(take_fingerprint(s));
+out:
+    return rc;
+}
+
+static void builder_fini(Builder *b)
+{
+    for (int i = 0; i < N_SPLIT; i++) {
+        Growing *g = &b->split[i];
+        buffer_fini(&g->tokens);
+        buffer_fini(&g->doc_end);
+        buffer_fini(&g->learned);
+        buffer_fini(&g->number);
+    }
+    token_list_fini(&b->list);
+    buffer_fini(&b->block);
+}
+
+Status shard_build(const DatasetOpts *d, const PackOpts *p, const Tokenizer *tok, Shard **out_shard)
 {
     Status rc = ST_OK;
     DocSource *src = NULL;
-    Builder b = {.tok = tok, .held_out_below = (uint64_t)ldexp(val_size, 64)};
     const int64_t vocab = tokenizer_vocab_size(tok);
-    *shard = NULL;
+    Builder b = {.tok = tok,
+                 .held_out_below = (uint64_t)ldexp(p->val_size, 64),
+                 .width = vocab <= 256     ? 1
+                          : vocab <= 65536 ? 2
+                                           : 4};
+    Shard *shard = mem_alloc(sizeof *shard);
+    *out_shard = NULL;
+    CHECK(shard, NOMEM, "shard: %zu bytes", sizeof *shard);
     CHECK(tokenizer_eos(tok) >= 0, CONFIG,
           "the tokenizer has no end-of-text token (eos_token), so documents cannot be told apart");
-    b.shard = mem_alloc(sizeof *b.shard);
-    CHECK(b.shard, NOMEM, "shard: %zu bytes", sizeof *b.shard);
-    for (int i = 0; i < N_SPLIT; i++)
-        b.shard->split[i].width = vocab <= 256 ? 1 : vocab <= 65536 ? 2 : 4;
-    TRY(doc_source_open(d, &src));
+    TRY(doc_source_open(d, p, tok, &src));
+    b.is_samples = doc_source_def(src)->is_samples;
     TRY(add_all(&b, src));
-    const int64_t n_doc = b.shard->split[SPLIT_TRAIN].n_doc + b.shard->split[SPLIT_HELD_OUT].n_doc;
-    CHECK(n_doc > 0, DATA, "no document in %s (%lld empty texts)", d->path ? d->path : d->type,
-          LL(b.shard->n_empty));
-    for (int i = 0; i < N_SPLIT; i++) TRY(take_fingerprint(&b.shard->split[i]));
-    *shard = b.shard;
-    b.shard = NULL;
+    shard->n_empty = doc_source_n_empty(src);
+    CHECK(b.split[SPLIT_TRAIN].n_doc + b.split[SPLIT_HELD_OUT].n_doc > 0, DATA,
+          "no document in %s (%lld empty texts)", d->path ? d->path : d->type, LL(shard->n_empty));
+    for (int i = 0; i < N_SPLIT; i++) TRY(take_stream(&b, &b.split[i], &shard->split[i]));
+    *out_shard = shard;
+    shard = NULL;
 out:
     doc_source_close(src);
-    token_list_fini(&b.list);
-    mem_free(b.block);
-    shard_destroy(b.shard);
+    builder_fini(&b);
+    shard_destroy(shard);
     return rc;
 }

@@ -37,20 +37,20 @@ out:
 /* ---- names ---- */
 
 /* A dataset without a file is told by the text it gives. */
-static Status hash_documents(const DatasetOpts *d, char hex[SHA256_HEX])
+static Status hash_documents(const DatasetOpts *d, const PackOpts *p, const Tokenizer *tok,
+                             char hex[SHA256_HEX])
 {
     Status rc = ST_OK;
     DocSource *src = NULL;
     Sha256 *sha = NULL;
-    const char *text;
-    int64_t n_bytes;
-    TRY(doc_source_open(d, &src));
+    Doc doc;
+    TRY(doc_source_open(d, p, tok, &src));
     TRY(sha256_begin(&sha));
     for (;;) {
-        TRY(doc_source_next(src, &text, &n_bytes));
-        if (!text) break;
-        sha256_add(sha, &n_bytes, sizeof n_bytes);
-        sha256_add(sha, text, (size_t)n_bytes);
+        TRY(doc_source_next(src, &doc));
+        if (!doc.text) break;
+        sha256_add(sha, &doc.n_bytes, sizeof doc.n_bytes);
+        sha256_add(sha, doc.text, (size_t)doc.n_bytes);
     }
     sha256_end(sha, hex);
     sha = NULL;
@@ -60,24 +60,36 @@ out:
     return rc;
 }
 
+static void add_word(Sha256 *key, const char *word)
+{
+    sha256_add(key, word, strlen(word) + 1);
+}
+
 static Status make_key(const DatasetOpts *d, const PackOpts *p, const Tokenizer *tok,
                        char key[SHA256_HEX])
 {
     Status rc = ST_OK;
     const DatasetDef *def;
-    char content[SHA256_HEX], *text = NULL;
+    Sha256 *sha = NULL;
+    const int format = SHARD_FORMAT;
+    char content[SHA256_HEX];
     int64_t n_bytes;
     TRY(dataset_def(d, &def));
     if (d->path)
         TRY(sha256_file(d->path, content, &n_bytes));
     else
-        TRY(hash_documents(d, content));
-    text = mem_printf("shard %d\n%s\n%s\n%s\n%s\n%s\n%.17g\n", SHARD_FORMAT, def->name, content,
-                      tokenizer_hash(tok), d->document, d->text_field, p->val_size);
-    CHECK(text, NOMEM, "no memory for the key of a shard");
-    TRY(sha256_bytes(text, strlen(text), key));
+        TRY(hash_documents(d, p, tok, content));
+    TRY(sha256_begin(&sha));
+    sha256_add(sha, &format, sizeof format);
+    add_word(sha, def->name);
+    add_word(sha, content);
+    add_word(sha, tokenizer_hash(tok));
+    sha256_add(sha, &p->val_size, sizeof p->val_size);
+    if (def->add_key) TRY(def->add_key(d, p, tok, sha));
+    sha256_end(sha, key);
+    sha = NULL;
 out:
-    mem_free(text);
+    sha256_end(sha, NULL);
     return rc;
 }
 
@@ -269,7 +281,7 @@ Status shard_cache_acquire(const DatasetOpts *d, const PackOpts *p, const Tokeni
     TRY(dir_make(dir));
     if (!rebuild) TRY(look_up(dir, key, lease));
     if (lease->fd >= 0) goto out;
-    TRY(shard_build(d, p->val_size, tok, &shard));
+    TRY(shard_build(d, p, tok, &shard));
     const struct stat after = look_at(d->path);
     CHECK(same_file(&before, &after), DATA, "%s: was changed while it was read", d->path);
     TRY(store(shard, dir, key, rebuild, lease));

@@ -2,6 +2,7 @@
 #include "data/tokenizer.h"
 #include "data/tokenizer_list.h"
 #include "trainer/base/mem.h"
+#include "trainer/io/files.h"
 
 #define DECLARE(name) extern const TokenizerDef tokenizer_##name;
 TOKENIZER_LIST(DECLARE)
@@ -20,6 +21,7 @@ static const char *const KNOWN = TOKENIZER_LIST(WORD);
 struct Tokenizer {
     const TokenizerDef *def;
     void *self;
+    char *folder; /* NULL: none */
 };
 
 Status tokenizer_open(const char *name, Tokenizer **tok)
@@ -34,10 +36,15 @@ Status tokenizer_open(const char *name, Tokenizer **tok)
     t = mem_alloc(sizeof *t);
     CHECK(t, NOMEM, "tokenizer \"%s\": %zu bytes", name, sizeof *t);
     t->def = def;
+    if (path_is_dir(name)) {
+        t->folder = mem_strdup(name);
+        CHECK(t->folder, NOMEM, "tokenizer \"%s\": no memory for its name", name);
+    }
     TRY(def->open(name, &t->self));
     *tok = t;
     t = NULL;
 out:
+    if (t) mem_free(t->folder);
     mem_free(t);
     return rc;
 }
@@ -46,12 +53,18 @@ void tokenizer_close(Tokenizer *tok)
 {
     if (!tok) return;
     tok->def->close(tok->self);
+    mem_free(tok->folder);
     mem_free(tok);
 }
 
 int64_t tokenizer_vocab_size(const Tokenizer *tok)
 {
     return tok->def->vocab_size(tok->self);
+}
+
+const char *tokenizer_folder(const Tokenizer *tok)
+{
+    return tok->folder;
 }
 
 const char *tokenizer_hash(const Tokenizer *tok)

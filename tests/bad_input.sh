@@ -74,6 +74,14 @@ data)
     { head -n 2 "$dir/v1.txt"; printf 'caf\351\n'; } >"$dir/latin.txt"
     printf 'datasets: [{path: latin.txt}]\n' | yaml latin
     refuse_run "invalid UTF-8" 65 "$dir/latin.txt:3|invalid UTF-8|0xe9" "$dir/latin.yaml"
+    printf '[{"instruction": "a", "output": "b"},\n {"instruction": "a"}]' >"$dir/half.json"
+    printf 'datasets: [{path: half.json, type: alpaca}]\n' | yaml half
+    refuse_run "a key that is missing" 65 "$dir/half.json:2: element 2|\"output\"" "$dir/half.yaml"
+    printf '{"prompt": "a", "completion": "b"}\n{"prompt": "a", "completion": ""}\n' >"$dir/mute.jsonl"
+    printf 'datasets: [{path: mute.jsonl, type: completion}]\n' | yaml mute
+    refuse_run "nothing to learn" 65 "$dir/mute.jsonl: sample 2|on_empty_sample" "$dir/mute.yaml"
+    printf 'datasets: [{path: mute.jsonl}]\n' | yaml untold
+    refuse_run "samples without their type" 65 "$dir/mute.jsonl:1|\"text\"|type: completion" "$dir/untold.yaml"
     : >"$dir/empty.txt"
     printf 'datasets: [{path: empty.txt}]\n' | yaml empty
     refuse_run "an empty dataset" 65 "$dir/empty.txt" "$dir/empty.yaml"

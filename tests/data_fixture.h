@@ -55,7 +55,7 @@ static PackOpts pack(int64_t T)
 static const char *const DOCS[] = {
     "alpha", "b", "gamma delta epsilon", "zeta\neta", "theta iota kappa lambda", "m"};
 
-static const char *write_docs(void)
+static inline const char *write_docs(void)
 {
     char content[1024] = "";
     for (int64_t i = 0; i < N_OF(DOCS); i++) {
@@ -67,7 +67,7 @@ static const char *write_docs(void)
     return write_text("docs.jsonl", content);
 }
 
-static void write_numbers(const char *name, int n, char *path)
+static inline void write_numbers(const char *name, int n, char *path)
 {
     snprintf(path, 512, "%s/%s", test_dir(), name);
     FILE *f = fopen(path, "wb");

@@ -12,22 +12,31 @@ static Status read_docs(const DatasetOpts *d, char *text, size_t n_text, int64_t
 {
     Status rc = ST_OK;
     DocSource *src = NULL;
-    const char *doc;
-    int64_t n;
+    Doc doc;
+    PackOpts p;
     size_t used = 0;
     text[0] = '\0';
-    TRY(doc_source_open(d, &src));
+    opt_set_defaults(PACK_OPTS, &p);
+    TRY(doc_source_open(d, &p, bytes, &src));
     for (;;) {
-        TRY(doc_source_next(src, &doc, &n));
-        if (!doc) break;
-        T_TRUE(n > 0);
-        used += (size_t)snprintf(text + used, n_text - used, "%.*s|", (int)n, doc);
+        TRY(doc_source_next(src, &doc));
+        if (!doc.text) break;
+        T_TRUE(doc.n_bytes > 0 && doc.learn_all);
+        used += (size_t)snprintf(text + used, n_text - used, "%.*s|", (int)doc.n_bytes, doc.text);
         T_TRUE(used < n_text);
     }
     if (n_empty) *n_empty = doc_source_n_empty(src);
 out:
     doc_source_close(src);
     return rc;
+}
+
+static Status build(const DatasetOpts *d, double val_size, Shard **shard)
+{
+    PackOpts p;
+    opt_set_defaults(PACK_OPTS, &p);
+    p.val_size = val_size;
+    return shard_build(d, &p, bytes, shard);
 }
 
 /* ---- tokenizer, formats ---- */
@@ -227,7 +236,7 @@ START_TEST(truncated_gz_dataset_is_refused_at_every_byte)
     Shard *shard;
     T_OK(file_read_all(path, 1 << 20, &whole, &n));
     const DatasetOpts good = dataset(path);
-    T_OK(shard_build(&good, 0.0, bytes, &shard));
+    T_OK(build(&good, 0.0, &shard));
     T_EQ_I64(shard->split[SPLIT_TRAIN].n_doc, 30);
     shard_destroy(shard);
     for (size_t cut = 2; cut < n; cut++) {
@@ -235,7 +244,7 @@ START_TEST(truncated_gz_dataset_is_refused_at_every_byte)
         const DatasetOpts d = dataset(write_n("cut.jsonl.gz", whole, cut));
         snprintf(message, sizeof message, "cut.jsonl.gz: the gzip stream is cut off at byte %zu",
                  cut);
-        T_FAILS(shard_build(&d, 0.0, bytes, &shard), FORMAT, message);
+        T_FAILS(build(&d, 0.0, &shard), FORMAT, message);
     }
     mem_free(whole);
 }
@@ -316,7 +325,7 @@ START_TEST(packed_rows_follow_the_stream)
             T_EQ_I64(token_set_n_token(ts), e.n);
             T_EQ_I64(token_set_n_doc(ts), N_OF(DOCS));
             T_EQ_I64(token_set_n_row(ts), e.n / T);
-            T_EQ_I64(token_set_n_dropped(ts), e.n % T);
+            T_EQ_I64(token_set_counts(ts)->n_dropped, e.n % T);
             for (int64_t row = 0; row < e.n / T; row++) {
                 token_set_row(ts, row, 0,
                               b); /* both rows filled again and again: the count must follow */
@@ -361,8 +370,8 @@ START_TEST(unpacked_rows_hold_one_document)
         }
         T_EQ_I64(b->n_label, n < T ? n : T);
     }
-    T_EQ_I64(token_set_n_truncated(ts), n_cut);
-    T_EQ_I64(token_set_n_dropped(ts), 0);
+    T_EQ_I64(token_set_counts(ts)->n_truncated, n_cut);
+    T_EQ_I64(token_set_counts(ts)->n_dropped, 0);
     batch_destroy(b);
     token_set_close(ts);
 }
@@ -385,9 +394,9 @@ START_TEST(held_out_documents_are_chosen_by_content)
     write_numbers("many.jsonl", 5000, many_path); /* the same, 1000 more, and 1000 twice */
     const DatasetOpts few = dataset(few_path), many = dataset(many_path);
     Shard *a, *b, *none;
-    T_OK(shard_build(&few, 0.1, bytes, &a));
-    T_OK(shard_build(&many, 0.1, bytes, &b));
-    T_OK(shard_build(&few, 0.0, bytes, &none));
+    T_OK(build(&few, 0.1, &a));
+    T_OK(build(&many, 0.1, &b));
+    T_OK(build(&few, 0.0, &none));
     T_EQ_I64(none->split[SPLIT_HELD_OUT].n_token, 0);
     T_EQ_I64(a->split[SPLIT_TRAIN].n_doc + a->split[SPLIT_HELD_OUT].n_doc, 3000);
     T_NEAR((double)a->split[SPLIT_HELD_OUT].n_doc, 300.0, 4 * sqrt(3000 * 0.1 * 0.9));
@@ -429,8 +438,8 @@ START_TEST(held_out_blocks_of_a_stream_are_whole_lines)
     const DatasetOpts longer = dataset(write_n("longer.txt", content, n));
     const DatasetOpts shorter = dataset(write_n("shorter.txt", content, n_short));
     Shard *a, *b;
-    T_OK(shard_build(&longer, 0.2, bytes, &a));
-    T_OK(shard_build(&shorter, 0.2, bytes, &b));
+    T_OK(build(&longer, 0.2, &a));
+    T_OK(build(&shorter, 0.2, &b));
     const TokenStream *train = &a->split[SPLIT_TRAIN], *held_out = &a->split[SPLIT_HELD_OUT];
     T_EQ_I64(train->n_doc, 1); /* one text each, closed once */
     T_EQ_I64(held_out->n_doc, 1);
@@ -474,7 +483,8 @@ START_TEST(real_news_are_read_whole)
     T_OK(token_set_open(comm_self(), &d, &p, bytes, SPLIT_TRAIN, &train));
     T_OK(token_set_open(comm_self(), &d, &p, bytes, SPLIT_HELD_OUT, &held_out));
     T_EQ_STR(token_set_name(train), "v1");
-    T_EQ_I64(token_set_n_doc(train) + token_set_n_doc(held_out) + token_set_n_empty(train), 5139);
+    T_EQ_I64(token_set_n_doc(train) + token_set_n_doc(held_out) + token_set_counts(train)->n_empty,
+             5139);
     T_NEAR((double)token_set_n_doc(held_out), 5139 * 0.05, 4 * sqrt(5139 * 0.05 * 0.95));
     token_set_close(train);
     token_set_close(held_out);

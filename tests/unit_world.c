@@ -257,17 +257,17 @@ START_TEST(as_a_dataset_it_is_one_stream)
                            .world_bytes = 9000,
                            .world_phrasings = 8};
     const Text t = corpus(2, 5, 9000, 8);
-    void *self;
-    const char *text;
-    int64_t n;
-    T_OK(data_world.open(&o, &self));
-    T_TRUE(data_world.is_stream(&o));
-    T_OK(data_world.next(self, &text, &n));
-    T_EQ_I64(n, t.n);
-    T_EQ_STR(text, t.text);
-    T_OK(data_world.next(self, &text, &n));
-    ck_assert_ptr_null(text);
-    data_world.close(self);
+    DocSource *src;
+    Doc d;
+    T_OK(doc_source_open(&o, NULL, NULL, &src)); /* its text depends on neither */
+    T_TRUE(doc_source_is_stream(src));
+    T_OK(doc_source_next(src, &d));
+    T_EQ_I64(d.n_bytes, t.n);
+    T_EQ_STR(d.text, t.text);
+    T_TRUE(d.learn_all);
+    T_OK(doc_source_next(src, &d));
+    ck_assert_ptr_null(d.text);
+    doc_source_close(src);
     mem_free(t.text);
 }
 END_TEST
@@ -308,8 +308,8 @@ START_TEST(running_out_of_memory_leaks_nothing)
     for (int i = 1;; i++) {
         void *self = NULL;
         fault_arm(i, false);
-        const Status rc =
-            data_world.open(&(DatasetOpts){.world_version = 1, .world_bytes = 500}, &self);
+        const Status rc = data_world.open(&(DatasetOpts){.world_version = 1, .world_bytes = 500},
+                                          NULL, NULL, &self);
         const bool hit = fault_disarm();
         T_TRUE(hit == (rc == ST_NOMEM));
         status_clear();

@@ -9,6 +9,7 @@
 #define VERB_LIST(X) \
     X(train,    "x.yaml [key=value ...]",           "train what the config says; goes on where it stopped") \
     X(plan,     "x.yaml [--lr] [--json] [--no-calibrate] [key=value ...]", "what will be trained, seen and spent; nothing is run") \
+    X(preprocess, "x.yaml [--show N] [--json] [key=value ...]", "tokenize into the cache; count, and show samples with what is learned marked") \
     X(lineage,  "DIR [--json]",                     "the line in DIR as a tree") \
     X(verify,   "DIR [--replay K] [--json]",        "check every hash; run K steps again and compare bits") \
     X(inspect,  "DIR [--json]",                     "what a checkpoint holds") \

@@ -196,6 +196,7 @@ static Status refuse_unknown(const RunConfig *cfg, const Yaml *y, const char *bl
 {
     Status rc = ST_OK;
     char place[CONFIG_N_PLACE], shown[N_SHOWN], in[N_SHOWN] = "";
+    void *at;
     const char *near = nearest_key(cfg, block, y->key),
                *foreign = *block ? NULL : key_foreign(y->key);
     config_place(cfg->tree, y, place, sizeof place);
@@ -206,6 +207,8 @@ static Status refuse_unknown(const RunConfig *cfg, const Yaml *y, const char *bl
           "%s%s: belongs into the block model:", place, shown);
     CHECK(*block || !opt_find(DATASET_OPTS, y->key), CONFIG,
           "%s%s: belongs into an entry of datasets:", place, shown);
+    CHECK(!*block || !config_find(cfg, y->key, &at), CONFIG,
+          "%s%s: belongs to the top level, for the whole run", place, shown);
     CHECK(!near, CONFIG, "%s%s: unknown key%s, did you mean %s?", place, shown, in, near);
     CHECK(false, CONFIG, "%s%s: unknown key%s (`trainer schema --markdown` lists all)", place,
           shown, in);

@@ -42,13 +42,35 @@ out:
     return rc;
 }
 
-const KeyNeed *config_unmet(const RunConfig *cfg, const char *key)
+static bool is_of_datasets(const KeyNeed *need)
+{
+    return strcmp(need->selector, "datasets") == 0;
+}
+
+static bool any_has_type(const DatasetOpts *sets, int64_t n, const KeyNeed *need)
+{
+    bool any = false;
+    for (int64_t i = 0; i < n; i++) {
+        const DatasetDef *def = NULL;
+        any = any || (dataset_def(&sets[i], &def) == ST_OK && key_need_met(need, def->name));
+    }
+    status_clear();
+    return any;
+}
+
+static bool need_met(const RunConfig *cfg, const KeyNeed *need)
 {
     char value[N_SHOWN];
-    for (const KeyNeed *need = KEY_NEEDS; need->key; need++) {
-        if (*need->block || strcmp(need->key, key) != 0) continue;
-        if (!key_need_met(need, config_text(cfg, need->selector, value, sizeof value))) return need;
-    }
+    if (is_of_datasets(need)) /* a branch may have those of its line */
+        return cfg->n_dataset == 0 || any_has_type(cfg->datasets, cfg->n_dataset, need) ||
+               any_has_type(cfg->eval_datasets, cfg->n_eval_dataset, need);
+    return key_need_met(need, config_text(cfg, need->selector, value, sizeof value));
+}
+
+const KeyNeed *config_unmet(const RunConfig *cfg, const char *key)
+{
+    for (const KeyNeed *need = KEY_NEEDS; need->key; need++)
+        if (!*need->block && strcmp(need->key, key) == 0 && !need_met(cfg, need)) return need;
     return NULL;
 }
 
@@ -81,6 +103,9 @@ static Status refuse_unread(const RunConfig *cfg, const char *key, const KeyNeed
     Status rc = ST_OK;
     char place[CONFIG_N_PLACE];
     const bool turned = need->words[0] == '!';
+    CHECK(!is_of_datasets(need), CONFIG,
+          "%s%s: is set but never read: no dataset has type: %s, whose samples it is for",
+          place_of(cfg, key, place), key, need->words);
     CHECK(need->words[0], CONFIG, "%s%s: is set but never read: this run has %s: %s",
           place_of(cfg, key, place), key, need->selector, value);
     CHECK(false, CONFIG, "%s%s: is set but never read: it needs %s%s: %s, this run has %s",

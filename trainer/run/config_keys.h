@@ -30,7 +30,8 @@ enum { KEY_MAX_RIVALS = 3 };
 extern const char *const KEY_RIVALS[][KEY_MAX_RIVALS + 1];
 const char *const *key_rivals(const char *key); /* NULL: it has none */
 
-/* `key` is read only when `selector` has one of `words`; a leading "!" turns it round, "" stands for not set. */
+/* `key` is read only when `selector` has one of `words`; a leading "!" turns it round, "" stands for not set. The
+ * selector "datasets" has the types of all datasets. */
 typedef struct KeyNeed {
     const char *block, *key, *selector, *words;
 } KeyNeed;

@@ -11,11 +11,24 @@ static void print_data(const Job *job, Progress *p)
     const Version *own = job_own(job);
     const PathSteps *s = &own->steps;
     char tokens[16], dropped[64] = "";
-    for (int64_t i = 0; i < own->n_set; i++)
+    for (int64_t i = 0; i < own->n_set; i++) {
+        const TokenSet *ts = own->train[i];
+        const TokenCounts *c = token_set_counts(ts);
         progress_header(p, i == 0 ? "data" : "", "%s: %s tokens in %lld rows, SHA-256 %.12s",
-                        token_set_name(own->train[i]),
-                        progress_count((double)token_set_n_token(own->train[i]), tokens),
-                        LL(token_set_n_row(own->train[i])), token_set_fingerprint(own->train[i]));
+                        token_set_name(ts), progress_count((double)token_set_n_token(ts), tokens),
+                        LL(token_set_n_row(ts)), token_set_fingerprint(ts));
+        if (token_set_is_samples(ts))
+            progress_header(p, "", "  %lld samples, %s tokens of them learned",
+                            LL(token_set_n_doc(ts)), progress_count((double)c->n_learned, tokens));
+        if (c->n_cut > 0)
+            progress_header(p, "warning", "%s: %lld tokens of %lld samples are cut off at %lld",
+                            token_set_name(ts), LL(c->n_truncated), LL(c->n_cut),
+                            LL(job->cfg->pack.max_seq_length));
+        if (c->n_left > 0)
+            progress_header(p, "warning",
+                            "%s: %lld samples are left out: nothing of them is to be learned",
+                            token_set_name(ts), LL(c->n_left));
+    }
     if (s->n_left > 0)
         snprintf(dropped, sizeof dropped, "; %lld rows fill no batch", LL(s->n_left));
     progress_header(p, "steps", "%lld to %lld, branch point at %lld, of %lld x %lld tokens%s",

@@ -1,4 +1,5 @@
 /* plan_json.c — the plan for programs. */
+#include "trainer/run/data_facts.h"
 #include "trainer/run/plan.h"
 #include <jansson.h>
 #include <stdlib.h>
@@ -22,12 +23,9 @@ static json_t *trained_json(const ParamSet *ps)
 static json_t *set_json(const char *version, const char *use, const TokenSet *ts,
                         const TokenSet *held_out)
 {
-    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "version", version,
-                          "use", use, "name", token_set_name(ts), "tokens",
-                          (Int)token_set_n_token(ts), "documents", (Int)token_set_n_doc(ts), "rows",
-                          (Int)token_set_n_row(ts), "dropped_tokens", (Int)token_set_n_dropped(ts),
-                          "truncated_tokens", (Int)token_set_n_truncated(ts), "empty_texts",
-                          (Int)token_set_n_empty(ts), "fingerprint", token_set_fingerprint(ts));
+    json_t *o = data_facts_json(ts);
+    json_object_set_new(o, "version", json_string(version));
+    json_object_set_new(o, "use", json_string(use));
     json_object_set_new(o, "held_out_rows", json_integer(held_out ? token_set_n_row(held_out) : 0));
     json_object_set_new(o, "held_out_documents",
                         json_integer(held_out ? token_set_n_doc(held_out) : 0));

@@ -1,4 +1,5 @@
 /* plan_text.c — the plan for people. */
+#include "trainer/run/data_facts.h"
 #include "trainer/run/plan.h"
 #include "trainer/run/progress.h"
 #include <ctype.h>
@@ -77,19 +78,17 @@ static void add_trained(const Plan *p, Text *out)
 static void add_set(const char *key, const char *of, const TokenSet *ts, const TokenSet *held_out,
                     Text *out)
 {
-    char tokens[16];
     lead(out, key);
-    text_printf(out, "%s%s%s: %s tokens in %lld documents, %lld rows", of, *of ? "/" : "",
-                token_set_name(ts), progress_count((double)token_set_n_token(ts), tokens),
-                LL(token_set_n_doc(ts)), LL(token_set_n_row(ts)));
+    text_printf(out, "%s%s%s: ", of, *of ? "/" : "", token_set_name(ts));
+    data_size_text(ts, out);
     if (held_out)
         text_printf(out, "; held out: %lld documents, %lld rows", LL(token_set_n_doc(held_out)),
                     LL(token_set_n_row(held_out)));
     text_add(out, "\n");
     lead(out, "");
-    text_printf(out, "  SHA-256 %.12s; tokens dropped %lld, cut off %lld; empty texts %lld\n",
-                token_set_fingerprint(ts), LL(token_set_n_dropped(ts)),
-                LL(token_set_n_truncated(ts)), LL(token_set_n_empty(ts)));
+    text_add(out, "  ");
+    data_counts_text(ts, out);
+    text_add(out, "\n");
 }
 
 static void add_data(const Plan *p, Text *out)
