@@ -4,8 +4,8 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 bad=0
-tables=$(grep -lE 'OPT_(I64|COUNT|F64|BOOL|STR|ENUM)\(' $(find trainer schedules optim data -name '*.c') | grep -v trainer/base/)
-keys=$(sed -nE 's/^ *OPT_(I64|COUNT|F64|BOOL|STR|ENUM)\([A-Za-z]+, *([a-z_0-9]+),.*/\2/p' $tables | sort -u)
+tables=$(grep -lE 'OPT_(I64|COUNT|F64|BOOL|STR|ENUM|LIST|WORDS)\(' $(find trainer schedules optim data -name '*.c') | grep -v trainer/base/)
+keys=$(sed -nE 's/^ *OPT_(I64|COUNT|F64|BOOL|STR|ENUM|LIST|WORDS)\([A-Za-z]+, *([a-z_0-9]+),.*/\2/p' $tables | sort -u)
 [ -n "$keys" ] || { echo "no option found"; exit 1; }
 # The config's own files count only where that is what the option is for.
 readers=$(find trainer schedules optim data -name '*.c' | grep -vE 'trainer/run/(config|run_opts)')

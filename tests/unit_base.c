@@ -121,7 +121,7 @@ typedef struct Sample {
     int64_t steps, tokens;
     double rate;
     bool on;
-    const char *path, *shape;
+    const char *path, *shape, *names, *sinks;
 } Sample;
 // clang-format off
 static const OptSpec SAMPLE_OPTS[] = {
@@ -131,6 +131,8 @@ static const OptSpec SAMPLE_OPTS[] = {
     OPT_BOOL(Sample, on, true, "on"),
     OPT_STR(Sample, path, NULL, "path"),
     OPT_ENUM(Sample, shape, "cosine", "cosine|linear|sqrt", "shape"),
+    OPT_LIST(Sample, names, NULL, "names"),
+    OPT_WORDS(Sample, sinks, "file\nscreen", "file|screen|none", "sinks"),
     OPT_END
 };
 // clang-format on
@@ -150,7 +152,9 @@ START_TEST(options_read_and_print_their_values)
                 {"rate", "0.1", "0.1"},
                 {"on", "false", "false"},
                 {"path", "no", "no"},
-                {"shape", "sqrt", "sqrt"}};
+                {"shape", "sqrt", "sqrt"},
+                {"names", "a|b,c", "a|b,c"},
+                {"sinks", "none", "none"}};
     Sample s;
     char buf[64];
     opt_set_defaults(SAMPLE_OPTS, &s);
@@ -163,6 +167,26 @@ START_TEST(options_read_and_print_their_values)
         T_EQ_STR(buf, GOOD[i].printed);
     }
     T_TRUE(opt_find(SAMPLE_OPTS, "stepz") == NULL);
+}
+END_TEST
+
+START_TEST(lists_are_walked_item_by_item)
+{
+    static const char *const ITEM[] = {"q_proj", ".*\\.up", "x"};
+    Sample s;
+    int64_t n = 0;
+    opt_set_defaults(SAMPLE_OPTS, &s);
+    for (OptItem i = {0}; opt_next(s.names, &i);) n++;
+    T_EQ_I64(n, 0);
+    T_TRUE(opt_list_has(s.sinks, "screen") && !opt_list_has(s.sinks, "scree"));
+    T_TRUE(!opt_list_has(s.sinks, "none") && !opt_list_has(s.names, "q_proj"));
+    T_OK(opt_set(opt_find(SAMPLE_OPTS, "names"), &s, "q_proj\n.*\\.up\nx", true));
+    for (OptItem i = {0}; opt_next(s.names, &i); n++) {
+        T_EQ_I64(i.index, n);
+        T_EQ_I64(i.n, strlen(ITEM[n]));
+        T_TRUE(strncmp(i.text, ITEM[n], (size_t)i.n) == 0);
+    }
+    T_EQ_I64(n, N_OF(ITEM));
 }
 END_TEST
 
@@ -190,7 +214,12 @@ START_TEST(options_refuse_what_does_not_fit)
                {"on", "True", false, "expected true"},
                {"shape", "cos", false, "one of"},
                {"shape", "cosine|linear", false, "one of"},
-               {"shape", "", false, "one of"}};
+               {"shape", "", false, "one of"},
+               {"names", "a\n\nb", false, "empty text"},
+               {"names", "", false, "empty text"},
+               {"names", "ab\na\nab", false, "ab a second time"},
+               {"sinks", "file\nfil", false, "found fil, expected a list of file|screen|none"},
+               {"sinks", "file|screen", false, "found file|screen, expected"}};
     Sample s;
     opt_set_defaults(SAMPLE_OPTS, &s);
     for (int64_t i = 0; i < N_OF(BAD); i++)
@@ -218,6 +247,7 @@ int main(void)
                         byte_hash_sees_every_byte_and_the_length,
                         options_read_and_print_their_values,
                         options_refuse_what_does_not_fit,
+                        lists_are_walked_item_by_item,
                         edit_distance_counts_edits};
     return test_main("unit.base", t, N_OF(t));
 }

@@ -587,7 +587,7 @@ START_TEST(difference_lists_what_changes_the_trajectory)
         {"output_dir: out\nglobal_batch_size: 8\ndatasets: [{path: a.jsonl, text_field: b}]\n",
          "datasets.0.text_field: not set before, b now"},
         {"output_dir: out\nglobal_batch_size: 8\ndatasets: [a.txt, b.txt]\n",
-         "datasets: 1 entries before, 2 now"},
+         "datasets: 1 entry before, 2 entries now"},
     };
     static const char *const SAME[] = {
         BASE,

@@ -28,6 +28,7 @@ void opt_set_defaults(const OptSpec *specs, void *opts)
             break;
         case OPT_STR_T:
         case OPT_ENUM_T:
+        case OPT_LIST_T:
             *(const char **)field(s, opts) = s->def_str;
             break;
         case OPT_END_T:
@@ -40,6 +41,28 @@ const OptSpec *opt_find(const OptSpec *specs, const char *name)
     for (const OptSpec *s = specs; s->type != OPT_END_T; s++)
         if (strcmp(s->name, name) == 0) return s;
     return NULL;
+}
+
+bool opt_is_text(const OptSpec *s)
+{
+    return s->type == OPT_STR_T || s->type == OPT_ENUM_T || s->type == OPT_LIST_T;
+}
+
+bool opt_next(const char *list, OptItem *item)
+{
+    const bool first = !item->text;
+    const char *at = first ? list : item->text + item->n;
+    if (!at || (!first && *at == '\0')) return false;
+    if (!first) at++;
+    *item = (OptItem){at, (int64_t)strcspn(at, "\n"), first ? 0 : item->index + 1};
+    return true;
+}
+
+bool opt_list_has(const char *list, const char *text)
+{
+    for (OptItem i = {0}; opt_next(list, &i);)
+        if ((size_t)i.n == strlen(text) && memcmp(i.text, text, (size_t)i.n) == 0) return true;
+    return false;
 }
 
 /* Digits with single underscores between them removed; false when the text cannot be a plain
@@ -98,13 +121,17 @@ out:
     return rc;
 }
 
-static bool is_choice(const char *choices, const char *word)
+static bool is_choice(const char *words, const char *word, size_t n)
 {
-    const size_t n = strlen(word);
-    if (strchr(word, '|')) return false;
-    for (const char *c = choices; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
-        if (strncmp(c, word, n) == 0 && (c[n] == '|' || c[n] == '\0') && n > 0) return true;
+    if (memchr(word, '|', n)) return false;
+    for (const char *w = words; w && n > 0; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL)
+        if (strncmp(w, word, n) == 0 && (w[n] == '|' || w[n] == '\0')) return true;
     return false;
+}
+
+bool word_in(const char *words, const char *word)
+{
+    return is_choice(words, word, strlen(word));
 }
 
 static Status set_number(const OptSpec *s, void *opts, const char *text)
@@ -131,6 +158,21 @@ out:
     return rc;
 }
 
+static Status check_items(const OptSpec *s, const char *list)
+{
+    Status rc = ST_OK;
+    for (OptItem i = {0}; opt_next(list, &i);) {
+        CHECK(i.n > 0, CONFIG, "found an empty text in the list");
+        CHECK(!s->choices || is_choice(s->choices, i.text, (size_t)i.n), CONFIG,
+              "found %.*s, expected a list of %s", (int)i.n, i.text, s->choices);
+        for (OptItem j = {0}; opt_next(list, &j) && j.index < i.index;)
+            CHECK(i.n != j.n || memcmp(i.text, j.text, (size_t)i.n) != 0, CONFIG,
+                  "found %.*s a second time, expected once", (int)i.n, i.text);
+    }
+out:
+    return rc;
+}
+
 Status opt_set(const OptSpec *s, void *opts, const char *text, bool quoted)
 {
     Status rc = ST_OK;
@@ -151,8 +193,12 @@ Status opt_set(const OptSpec *s, void *opts, const char *text, bool quoted)
         *(const char **)field(s, opts) = text;
         break;
     case OPT_ENUM_T:
-        CHECK(is_choice(s->choices, text), CONFIG, "found \"%s\", expected one of %s", text,
+        CHECK(word_in(s->choices, text), CONFIG, "found \"%s\", expected one of %s", text,
               s->choices);
+        *(const char **)field(s, opts) = text;
+        break;
+    case OPT_LIST_T:
+        TRY(check_items(s, text));
         *(const char **)field(s, opts) = text;
         break;
     case OPT_END_T:
@@ -182,6 +228,7 @@ void opt_print(const OptSpec *s, const void *opts, char *buf, size_t n_buf)
         break;
     case OPT_STR_T:
     case OPT_ENUM_T:
+    case OPT_LIST_T:
         str = *(const char *const *)at;
         snprintf(buf, n_buf, "%s", str ? str : "");
         break;

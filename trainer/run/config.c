@@ -65,11 +65,7 @@ bool config_is_set(const RunConfig *cfg, const char *key)
 
 bool config_reports_to(const RunConfig *cfg, const char *sink)
 {
-    const size_t n = strlen(sink);
-    for (const char *word = cfg->report_to; word;
-         word = strchr(word, ',') ? strchr(word, ',') + 1 : NULL)
-        if (strncmp(word, sink, n) == 0 && (word[n] == ',' || word[n] == '\0')) return true;
-    return false;
+    return opt_list_has(cfg->report_to, sink);
 }
 
 Status config_unread(const RunConfig *cfg, const char *key, const char *why)

@@ -43,7 +43,7 @@ typedef struct RunConfig {
     int64_t save_steps, save_total_limit;
     int64_t eval_steps, eval_max_tokens;
     int64_t logging_steps;
-    const char *report_to; /* "jsonl,tensorboard"; ask config_reports_to */
+    const char *report_to; /* a list; ask config_reports_to */
 
     const char *compute_dtype, *gemm_backend;
     int64_t threads;

@@ -53,8 +53,7 @@ double opt_number(const OptSpec *spec, const void *opts)
 
 bool opt_is_unset(const OptSpec *spec, const void *opts)
 {
-    if (spec->type == OPT_STR_T || spec->type == OPT_ENUM_T)
-        return *(const char *const *)((const char *)opts + spec->offset) == NULL;
+    if (opt_is_text(spec)) return *(const char *const *)((const char *)opts + spec->offset) == NULL;
     const bool may = spec->def_num < spec->lo || spec->def_num > spec->hi;
     return may && opt_number(spec, opts) == spec->def_num;
 }
@@ -73,34 +72,28 @@ static const char *expected(const OptSpec *spec)
         return "true or false";
     case OPT_ENUM_T:
         return spec->choices;
+    case OPT_LIST_T:
+        return "a text or a list of texts";
     default:
         return "a text";
     }
 }
 
-/* [jsonl, tensorboard], or one of the words, becomes "jsonl,tensorboard" as the node's text. */
-static Status join_words(Yaml *y, const char *words, const char *place, const char *key)
+/* A list of texts gets what a LIST field holds as its text. */
+static Status join_items(Yaml *y, const char *place, const char *key)
 {
     Status rc = ST_OK;
-    char shown[N_SHOWN];
-    char *joined = mem_strdup("");
-    const char *comma = "";
-    CHECK(joined, NOMEM, "config: no memory for %s", key);
-    for (const Yaml *word = y->kind == YAML_LIST ? y->first : y; word; word = word->next) {
-        CHECK(word->kind == YAML_TEXT && word_in(words, word->text), CONFIG,
-              "%s%s: found %s, expected a list of %s", place, key,
-              word->kind == YAML_TEXT ? yaml_printable(word->text, shown, sizeof shown)
-                                      : yaml_kind_name(word),
-              words);
-        CHECK(!strstr(joined, word->text), CONFIG, "%s%s: found %s a second time, expected once",
-              place, key, word->text);
-        char *longer = mem_printf("%s%s%s", joined, comma, word->text);
+    char *joined = NULL;
+    CHECK(y->first, CONFIG, "%s%s: found an empty list, expected a text at least", place, key);
+    for (const Yaml *item = y->first; item; item = item->next) {
+        CHECK(item->kind == YAML_TEXT, CONFIG, "%s%s: found %s, expected a list of texts", place,
+              key, yaml_kind_name(item));
+        CHECK(!strchr(item->text, '\n'), CONFIG, "%s%s: found a text of two lines in the list",
+              place, key);
+        char *longer = mem_printf("%s%s%s", joined ? joined : "", joined ? "\n" : "", item->text);
         mem_free(joined);
         CHECK(joined = longer, NOMEM, "config: no memory for %s", key);
-        comma = ",";
-        if (y->kind != YAML_LIST) break;
     }
-    CHECK(*joined, CONFIG, "%s%s: found an empty list, expected a list of %s", place, key, words);
     mem_free(y->text);
     y->text = joined;
     joined = NULL;
@@ -126,21 +119,17 @@ static Status bind_option(const ConfigTree *t, Yaml *y, const char *block, const
 {
     Status rc = ST_OK;
     char place[CONFIG_N_PLACE];
-    const char *words = *block ? NULL : key_list_words(y->key);
     config_place(t, y, place, sizeof place);
-    if (words && (y->kind == YAML_LIST || (y->kind == YAML_TEXT && *y->text))) {
-        TRY(join_words(y, words, place, name));
-        TRY(opt_set(spec, opts, y->text, true));
-        goto out;
-    }
-    CHECK(y->kind == YAML_TEXT, CONFIG, "%s%s: found %s, expected %s", place, name,
+    const bool is_list = spec->type == OPT_LIST_T && y->kind == YAML_LIST;
+    if (is_list) TRY(join_items(y, place, name));
+    CHECK(is_list || y->kind == YAML_TEXT, CONFIG, "%s%s: found %s, expected %s", place, name,
           yaml_kind_name(y), expected(spec));
     CHECK(*y->text, CONFIG, "%s%s: found no value, expected %s (or leave the key out)", place, name,
           expected(spec));
     CHECK(y->quoted || (strcmp(y->text, "null") != 0 && strcmp(y->text, "~") != 0), CONFIG,
           "%s%s: found %s, expected %s (or leave the key out)", place, name, y->text,
           expected(spec));
-    CHECK(spec->type == OPT_STR_T || strlen(y->text) <= N_SHOWN, CONFIG,
+    CHECK(spec->type == OPT_STR_T || spec->type == OPT_LIST_T || strlen(y->text) <= N_SHOWN, CONFIG,
           "%s%s: found a text of %zu bytes, expected %s", place, name, strlen(y->text),
           expected(spec));
     const bool is_path = key_is_path(block, y->key) ||

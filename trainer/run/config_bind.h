@@ -30,6 +30,8 @@ CHECKED Status config_bind(RunConfig *cfg);
 bool opt_is_unset(const OptSpec *spec, const void *opts);
 double opt_number(const OptSpec *spec, const void *opts); /* of a number or bool */
 
+json_t *opt_items_json(const char *list); /* of a LIST; NULL: no memory. Owns: the caller's */
+
 /* Fills in what can be derived and checks what concerns several options. */
 CHECKED Status config_check(RunConfig *cfg);
 

@@ -373,8 +373,8 @@ Status config_check(RunConfig *cfg)
     TRY(resolve_groups(cfg));
     TRY(check_model(cfg));
     CHECK(!config_reports_to(cfg, "none") || strcmp(cfg->report_to, "none") == 0, CONFIG,
-          "%sreport_to: found %s, expected none alone", place_of(cfg, "report_to", place),
-          cfg->report_to);
+          "%sreport_to: found none beside another, expected none alone",
+          place_of(cfg, "report_to", place));
     CHECK(cfg->output_dir, CONFIG, "%soutput_dir: is not set, expected where the run is written",
           place_of(cfg, "output_dir", place));
     CHECK(cfg->n_dataset > 0 || cfg->branch_from, CONFIG,

@@ -172,14 +172,6 @@ const KeyNeed KEY_NEEDS[] = {
 };
 // clang-format on
 
-bool word_in(const char *words, const char *word)
-{
-    const size_t n = strlen(word);
-    for (const char *w = words; w && n > 0; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL)
-        if (strncmp(w, word, n) == 0 && (w[n] == '|' || w[n] == '\0')) return true;
-    return false;
-}
-
 const char *key_canonical(const char *block, const char *spelling)
 {
     for (const KeyAlias *a = KEY_ALIASES; a->spelling; a++)
@@ -216,11 +208,6 @@ bool key_is_path(const char *block, const char *key)
     for (int64_t i = 0; i < N_OF(PATHS); i++)
         if (strcmp(PATHS[i].block, block) == 0 && strcmp(PATHS[i].key, key) == 0) return true;
     return false;
-}
-
-const char *key_list_words(const char *key)
-{
-    return strcmp(key, "report_to") == 0 ? "jsonl|tensorboard|none" : NULL;
 }
 
 bool key_is_free(const char *block, const char *key)

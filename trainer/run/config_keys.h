@@ -21,7 +21,6 @@ bool key_matches(const char *pattern, const char *key);
 const char *key_foreign(const char *key);
 
 bool key_is_path(const char *block, const char *key); /* resolved against the file it stands in */
-const char *key_list_words(const char *key);          /* of a list: "a|b"; NULL: one value */
 bool key_is_free(const char *block, const char *key); /* may change between two starts of one run */
 
 /* Rivals say the same thing; one of them may be set. The last of a group speaks when none is. Each group ends with
@@ -37,6 +36,4 @@ typedef struct KeyNeed {
 } KeyNeed;
 extern const KeyNeed KEY_NEEDS[]; /* ends with a NULL key */
 bool key_need_met(const KeyNeed *need, const char *value);
-
-bool word_in(const char *words, const char *word); /* "a|b" has "b" */
 #endif

@@ -9,21 +9,18 @@
 
 /* ---- structs -> JSON -------------------------------------------------------------------------------------------- */
 
-static json_t *words_to_json(const char *words)
+json_t *opt_items_json(const char *items)
 {
     json_t *list = json_array();
-    while (list && words) {
-        const size_t n = strcspn(words, ",");
-        if (json_array_append_new(list, json_stringn(words, n)) != 0) {
+    for (OptItem i = {0}; list && opt_next(items, &i);)
+        if (json_array_append_new(list, json_stringn(i.text, (size_t)i.n)) != 0) {
             json_decref(list);
             return NULL;
         }
-        words = words[n] ? words + n + 1 : NULL;
-    }
     return list;
 }
 
-static json_t *option_to_json(const OptSpec *spec, const void *at, const char *block)
+static json_t *option_to_json(const OptSpec *spec, const void *at)
 {
     const void *field = (const char *)at + spec->offset;
     switch (spec->type) {
@@ -34,18 +31,18 @@ static json_t *option_to_json(const OptSpec *spec, const void *at, const char *b
         return json_real(*(const double *)field);
     case OPT_BOOL_T:
         return json_boolean(*(const bool *)field);
+    case OPT_LIST_T:
+        return opt_items_json(*(const char *const *)field);
     default:
-        if (!*block && key_list_words(spec->name))
-            return words_to_json(*(const char *const *)field);
         return json_string(*(const char *const *)field);
     }
 }
 
-static Status put_option(json_t *to, const OptSpec *spec, const void *at, const char *block)
+static Status put_option(json_t *to, const OptSpec *spec, const void *at)
 {
     Status rc = ST_OK;
     if (opt_is_unset(spec, at)) goto out;
-    CHECK(json_object_set_new(to, spec->name, option_to_json(spec, at, block)) == 0, NOMEM,
+    CHECK(json_object_set_new(to, spec->name, option_to_json(spec, at)) == 0, NOMEM,
           "config: no memory for JSON");
 out:
     return rc;
@@ -79,7 +76,7 @@ static Status put_datasets(json_t *to, const char *name, const DatasetOpts *sets
         for (const OptSpec *s = DATASET_OPTS; s->type != OPT_END_T; s++) {
             const bool read =
                 !dataset_unmet(&sets[i], s->name) && (weighted || strcmp(s->name, "weight") != 0);
-            if (read) TRY(put_option(entry, s, &sets[i], "datasets"));
+            if (read) TRY(put_option(entry, s, &sets[i]));
         }
     }
 out:
@@ -97,9 +94,9 @@ Status config_to_json(const RunConfig *cfg, json_t **json)
     for (int i = 0; i < CONFIG_N_GROUP; i++)
         for (const OptSpec *s = group[i].opts; s->type != OPT_END_T; s++)
             if (speaks(cfg, s->name) && !config_unmet(cfg, s->name))
-                TRY(put_option(all, s, group[i].at, ""));
+                TRY(put_option(all, s, group[i].at));
     for (const OptSpec *s = MODEL_OPTS; s->type != OPT_END_T; s++)
-        if (!model_unmet(&cfg->model, s->name)) TRY(put_option(model, s, &cfg->model, "model"));
+        if (!model_unmet(&cfg->model, s->name)) TRY(put_option(model, s, &cfg->model));
     CHECK(json_object_set(all, "model", model) == 0, NOMEM, "config: no memory for JSON");
     const bool weighted = cfg->max_steps > 0 || cfg->max_tokens > 0;
     TRY(put_datasets(all, "datasets", cfg->datasets, cfg->n_dataset, weighted));
@@ -153,6 +150,11 @@ static void yaml_value(Text *t, const json_t *value)
     }
 }
 
+static bool is_list_of_maps(const json_t *value)
+{
+    return json_is_object(json_array_get(value, 0));
+}
+
 /* Entries of a map, one a line; the first line of a list's item starts with "- ". */
 static void yaml_entries(Text *t, json_t *map, const char *first, const char *indent)
 {
@@ -161,13 +163,12 @@ static void yaml_entries(Text *t, json_t *map, const char *first, const char *in
     const char *head = first;
     json_object_foreach(map, key, value)
     {
-        const bool list_of_maps = json_is_array(value) && json_is_object(json_array_get(value, 0));
         text_printf(t, "%s%s:", head, key);
         head = indent;
         if (json_is_object(value)) {
             text_add(t, "\n");
             yaml_entries(t, value, "  ", "  ");
-        } else if (list_of_maps) {
+        } else if (is_list_of_maps(value)) {
             text_add(t, "\n");
             for (size_t i = 0; i < json_array_size(value); i++)
                 yaml_entries(t, json_array_get(value, i), "  - ", "    ");
@@ -200,10 +201,13 @@ out:
 
 static void add_side(Text *t, const json_t *value)
 {
-    if (value)
-        yaml_value(t, value);
-    else
+    if (!value)
         text_add(t, "not set");
+    else if (is_list_of_maps(value))
+        text_printf(t, "%zu %s", json_array_size(value),
+                    json_array_size(value) > 1 ? "entries" : "entry");
+    else
+        yaml_value(t, value);
 }
 
 static void diff_maps(Text *t, json_t *before, json_t *now, const char *block, const char *name);
@@ -214,19 +218,15 @@ static void diff_value(Text *t, json_t *before, json_t *now, const char *block, 
     char full[256];
     snprintf(full, sizeof full, "%s%s%s", name, *name ? "." : "", key);
     if (key_is_free(block, key) || (before && now && json_equal(before, now))) return;
-    const bool lists = json_is_array(before) && json_is_array(now) &&
-                       json_array_size(before) == json_array_size(now);
+    const bool maps = is_list_of_maps(before) && is_list_of_maps(now);
     if (json_is_object(before) && json_is_object(now)) {
         diff_maps(t, before, now, *block ? block : key, full);
-    } else if (lists && json_is_object(json_array_get(now, 0))) {
+    } else if (maps && json_array_size(before) == json_array_size(now)) {
         for (size_t i = 0; i < json_array_size(now); i++) {
             char item[288];
             snprintf(item, sizeof item, "%s.%zu", full, i);
             diff_maps(t, json_array_get(before, i), json_array_get(now, i), key, item);
         }
-    } else if (json_is_array(before) && json_is_array(now)) {
-        text_printf(t, "%s%s: %zu entries before, %zu now", t->n > 0 ? "; " : "", full,
-                    json_array_size(before), json_array_size(now));
     } else {
         text_printf(t, "%s%s: ", t->n > 0 ? "; " : "", full);
         add_side(t, before);

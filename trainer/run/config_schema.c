@@ -1,7 +1,6 @@
 /* config_schema.c — the option tables as a JSON schema for editors and as a table for people. */
 #include "trainer/base/mem.h"
-#include "trainer/run/config.h"
-#include "trainer/run/config_keys.h"
+#include "trainer/run/config_bind.h"
 #include "trainer/run/text.h"
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +48,7 @@ static const char *words_of(const OptSpec *spec, char *buf, size_t n_buf)
     const OptimDef *const *optim = optim_all(&n_optim);
     const bool is_sched = strcmp(spec->name, "lr_scheduler_type") == 0,
                is_optim = strcmp(spec->name, "optim") == 0;
-    if (spec->type == OPT_ENUM_T) return spec->choices;
+    if (spec->choices) return spec->choices;
     if (!is_sched && !is_optim) return NULL;
     *buf = '\0';
     for (int64_t i = 0; i < (is_sched ? n_sched : n_optim); i++) {
@@ -62,7 +61,7 @@ static const char *words_of(const OptSpec *spec, char *buf, size_t n_buf)
 
 static bool has_default(const OptSpec *s)
 {
-    if (s->type == OPT_STR_T || s->type == OPT_ENUM_T) return s->def_str != NULL;
+    if (opt_is_text(s)) return s->def_str != NULL;
     return s->def_num >= s->lo && s->def_num <= s->hi;
 }
 
@@ -113,18 +112,21 @@ static Status put_text(json_t *to, const OptSpec *s)
 {
     Status rc = ST_OK;
     char buf[256];
-    const char *words = words_of(s, buf, sizeof buf), *list = key_list_words(s->name);
-    if (list) {
-        TRY(put(to, "anyOf",
-                json_pack("[{s:o},{s:s,s:b,s:{s:o}}]", "enum", words_json(list), "type", "array",
-                          "uniqueItems", 1, "items", "enum", words_json(list))));
-    } else if (words) {
-        TRY(put(to, "enum", words_json(words)));
-    } else {
-        TRY(put(to, "type", json_string("string")));
-    }
-    if (has_default(s) && !list) TRY(put(to, "default", json_string(s->def_str)));
+    const char *words = words_of(s, buf, sizeof buf);
+    json_t *one = words ? json_pack("{s:o}", "enum", words_json(words))
+                        : json_pack("{s:s}", "type", "string");
+    CHECK(one, NOMEM, "schema: no memory for %s", s->name);
+    if (s->type == OPT_LIST_T)
+        TRY(put(
+            to, "anyOf",
+            json_pack("[O,{s:s,s:b,s:O}]", one, "type", "array", "uniqueItems", 1, "items", one)));
+    else
+        CHECK(json_object_update(to, one) == 0, NOMEM, "schema: no memory for %s", s->name);
+    if (has_default(s))
+        TRY(put(to, "default",
+                s->type == OPT_LIST_T ? opt_items_json(s->def_str) : json_string(s->def_str)));
 out:
+    json_decref(one);
     return rc;
 }
 
@@ -138,7 +140,7 @@ static Status put_option(json_t *properties, const OptSpec *s, const char *condi
     if (s->type == OPT_BOOL_T) {
         TRY(put(to, "type", json_string("boolean")));
         TRY(put(to, "default", json_boolean(s->def_num != 0)));
-    } else if (s->type == OPT_STR_T || s->type == OPT_ENUM_T) {
+    } else if (opt_is_text(s)) {
         TRY(put_text(to, s));
     } else {
         TRY(put_number(to, s));
@@ -234,14 +236,23 @@ static void cell(Text *t, const char *s)
     }
 }
 
+static void text_of_items(const char *list, char *buf, size_t n_buf)
+{
+    size_t at = 0;
+    for (OptItem i = {0}; opt_next(list, &i) && at < n_buf;)
+        at +=
+            (size_t)snprintf(buf + at, n_buf - at, "%s%.*s", i.index ? ", " : "", (int)i.n, i.text);
+}
+
 static void option_row(Text *t, const OptSpec *s, const char *condition)
 {
     char words[256], number[64] = "";
     const char *choices = words_of(s, words, sizeof words);
-    if (!choices) choices = key_list_words(s->name);
     text_printf(t, "| `%s` | ", s->name);
     if (has_default(s)) {
-        if (s->type == OPT_STR_T || s->type == OPT_ENUM_T)
+        if (s->type == OPT_LIST_T)
+            text_of_items(s->def_str, number, sizeof number);
+        else if (opt_is_text(s))
             snprintf(number, sizeof number, "%s", s->def_str);
         else if (s->type == OPT_BOOL_T)
             snprintf(number, sizeof number, "%s", s->def_num != 0 ? "true" : "false");
@@ -249,11 +260,13 @@ static void option_row(Text *t, const OptSpec *s, const char *condition)
             snprintf(number, sizeof number, "%.10g", s->def_num);
         text_printf(t, "`%s`", number);
     }
-    text_add(t, " | ");
+    text_add(t, s->type == OPT_LIST_T && choices ? " | list of " : " | ");
     if (choices)
         cell(t, choices);
     else if (s->type == OPT_BOOL_T)
         cell(t, "true|false");
+    else if (s->type == OPT_LIST_T)
+        text_add(t, "text, or list of texts");
     else if (s->type == OPT_STR_T)
         text_add(t, "text");
     else

@@ -41,7 +41,7 @@ const OptSpec RUN_OPTS[] = {
     OPT_I64(RunConfig,   eval_steps, 0, 0, 1e12, "steps between held-out evaluations; 0: only where a path ends"),
     OPT_COUNT(RunConfig, eval_max_tokens, 100000, 0, 1e15, "tokens scored per dataset and evaluation during training; 0: all"),
     OPT_I64(RunConfig,   logging_steps, 10, 1, 1e9, "steps between lines on the console"),
-    OPT_STR(RunConfig,   report_to, "jsonl,tensorboard", "what each step is reported to"),
+    OPT_WORDS(RunConfig, report_to, "jsonl\ntensorboard", "jsonl|tensorboard|none", "what each step is reported to"),
 
     OPT_ENUM(RunConfig,  compute_dtype, "auto", "auto|fp32|bf16", "of matrix products; auto: bf16 where the CPU has it"),
     OPT_ENUM(RunConfig,  gemm_backend, "auto", "auto|reference|openblas|onednn", "of matrix products; auto: by CPU"),
