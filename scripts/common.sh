@@ -4,7 +4,7 @@ cd "$(dirname "$0")/.."
 
 # Packages of Debian 12; what is installed already is left alone.
 PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libopenblas-dev libopenblas0-pthread libdnnl-dev libhdf5-dev libyaml-dev zlib1g-dev
-libssl-dev openmpi-bin libopenmpi-dev check libjansson-dev libpcre2-dev gnuplot-nox"
+libssl-dev openmpi-bin libopenmpi-dev check libjansson-dev libpcre2-dev libutf8proc-dev gnuplot-nox"
 
 install_packages() {
     missing=""
