@@ -5,7 +5,7 @@
 #include <math.h>
 #include <tgmath.h>
 
-#define VEC_FN static inline __attribute__((always_inline))
+#define VEC_FN static inline /* not always: it would take the compiler minutes */
 enum { VEC_MM_ROWS = 2, VEC_MM_COLS = 1 };
 
 typedef struct vec {
