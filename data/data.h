@@ -28,6 +28,8 @@ int32_t tokenizer_id(const Tokenizer *tok, const char *token);
 /* The token as the vocabulary writes it ("\u0120the", "<|im_end|>"); NULL when there is no such id. */
 const char *tokenizer_token(const Tokenizer *tok, int32_t id);
 bool tokenizer_is_special(const Tokenizer *tok, int32_t id);
+/* eos, or another id at which generation_config.json lets a text end. */
+bool tokenizer_is_end(const Tokenizer *tok, int32_t id);
 /* The bytes an id stands for in the middle of a text; n_bytes 0 when there is no such id. */
 const char *tokenizer_piece(const Tokenizer *tok, int32_t id, int64_t *n_bytes);
 

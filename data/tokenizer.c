@@ -14,10 +14,6 @@ static const TokenizerDef *const KINDS[] = {
 #undef ROW
 };
 
-#define WORD(name) " " #name
-static const char *const KNOWN = TOKENIZER_LIST(WORD);
-#undef WORD
-
 struct Tokenizer {
     const TokenizerDef *def;
     void *self;
@@ -32,7 +28,7 @@ Status tokenizer_open(const char *name, Tokenizer **tok)
     *tok = NULL;
     for (int64_t i = 0; i < N_OF(KINDS) && !def; i++)
         if (KINDS[i]->knows(name)) def = KINDS[i];
-    CHECK(def, CONFIG, "tokenizer \"%s\" is unknown; known:%s", name, KNOWN);
+    CHECK(def, CONFIG, "tokenizer \"%s\" is not \"bytes\" and no folder that is there", name);
     t = mem_alloc(sizeof *t);
     CHECK(t, NOMEM, "tokenizer \"%s\": %zu bytes", name, sizeof *t);
     t->def = def;
@@ -100,6 +96,11 @@ const char *tokenizer_token(const Tokenizer *tok, int32_t id)
 bool tokenizer_is_special(const Tokenizer *tok, int32_t id)
 {
     return tok->def->is_special(tok->self, id);
+}
+
+bool tokenizer_is_end(const Tokenizer *tok, int32_t id)
+{
+    return tok->def->is_end(tok->self, id);
 }
 
 const char *tokenizer_piece(const Tokenizer *tok, int32_t id, int64_t *n_bytes)

@@ -16,6 +16,7 @@ typedef struct TokenizerDef {
     int32_t (*id)(const void *self, const char *token);
     const char *(*token)(const void *self, int32_t id);
     bool (*is_special)(const void *self, int32_t id);
+    bool (*is_end)(const void *self, int32_t id);
     const char *(*piece)(const void *self, int32_t id, int64_t *n_bytes);
     const char *(*hash)(const void *self);
     Status (*encode)(void *self, const char *text, int64_t n_bytes, TokenizerFlags flags,

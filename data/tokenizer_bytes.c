@@ -64,6 +64,12 @@ static bool bytes_is_special(const void *self, int32_t id)
     return id == EOS;
 }
 
+static bool bytes_is_end(const void *self, int32_t id)
+{
+    (void)self;
+    return id == EOS;
+}
+
 /* The end of a document has no text. */
 static const char *bytes_piece(const void *self, int32_t id, int64_t *n_bytes)
 {
@@ -113,6 +119,7 @@ const TokenizerDef tokenizer_bytes = {
     .id = bytes_id,
     .token = bytes_token,
     .is_special = bytes_is_special,
+    .is_end = bytes_is_end,
     .piece = bytes_piece,
     .hash = bytes_hash,
     .encode = bytes_encode,

@@ -80,7 +80,7 @@ START_TEST(bytes_there_and_back)
     T_EQ_I64(strlen(tokenizer_hash(bytes)), 64);
     Tokenizer *t;
     T_FAILS(tokenizer_open("no/such", &t), CONFIG,
-            "tokenizer \"no/such\" is unknown; known: bytes");
+            "tokenizer \"no/such\" is not \"bytes\" and no folder that is there");
 }
 END_TEST
 
