@@ -32,14 +32,25 @@ static inline ModelConfig toy_config(void)
     return c;
 }
 
-/* Row 0 is two documents, row 1 one; every third token has no label. Weights are larger than at a
- * start, so that every gradient is well away from zero. */
-static inline void toy_model_init(ToyModel *toy, const ModelConfig *cfg)
+static inline void toy_model_declare(ToyModel *toy, const ModelConfig *cfg)
 {
     *toy = (ToyModel){0};
     T_OK(params_create(&toy->ps));
     T_OK(model_create(cfg, toy->ps, &toy->model));
+}
+
+static inline void toy_shake(Rng *r, const Param *p)
+{
+    for (int64_t j = 0; j < p->n; j++) p->val[j] += (real)(0.2 * rng_normal(r));
+}
+
+/* Row 0 is two documents, row 1 one; every third token has no label. Weights are larger than at a
+ * start, so that every gradient is well away from zero. */
+static inline void toy_model_start(ToyModel *toy)
+{
     T_OK(params_seal(toy->ps));
+    for (int64_t i = 0; i < params_n_frozen(toy->ps); i++)
+        T_OK(params_own(params_frozen_at(toy->ps, i)));
     T_OK(tape_create(&toy->tape));
     model_init_weights(toy->model, 5);
     toy->n = params_flat_n(toy->ps);
@@ -48,10 +59,8 @@ static inline void toy_model_init(ToyModel *toy, const ModelConfig *cfg)
     params_bind_grad(toy->ps, toy->grad);
     Rng r;
     rng_init(&r, 6, 0);
-    for (int64_t i = 0; i < params_count(toy->ps); i++) {
-        const Param *p = params_at(toy->ps, i);
-        for (int64_t j = 0; j < p->n; j++) p->val[j] += (real)(0.2 * rng_normal(&r));
-    }
+    const ModelView view = model_view(toy->model);
+    for (int64_t i = 0; i < view.n_param; i++) toy_shake(&r, view.param[i]);
     for (int i = 0; i < TOY_N; i++) {
         toy->tokens[i] = (int32_t)rng_below(&r, TOY_V);
         toy->labels[i] = i % 3 == 1 ? -1 : (int32_t)rng_below(&r, TOY_V);
@@ -63,6 +72,12 @@ static inline void toy_model_init(ToyModel *toy, const ModelConfig *cfg)
     toy->batch.tokens = toy->tokens;
     toy->batch.labels = toy->labels;
     toy->batch.doc_start = toy->doc_start;
+}
+
+static inline void toy_model_init(ToyModel *toy, const ModelConfig *cfg)
+{
+    toy_model_declare(toy, cfg);
+    toy_model_start(toy);
 }
 
 static inline void toy_model_fini(ToyModel *toy)

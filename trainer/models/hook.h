@@ -34,6 +34,8 @@ typedef struct MethodDef {
     void (*destroy)(void *self); /* accepts NULL */
     /* (optional) Values of the parameters it declared; each a pure function of seed, name, index. */
     void (*init_weights)(void *self, uint64_t seed);
+    /* (optional) What a plan says of it beside its parameters: a few words, cut to n_buf. */
+    void (*describe)(const void *self, char *buf, size_t n_buf);
     /* (optional) y0 = x W^T at the site -> y. noise: of this micro-batch, 0 in evaluation. */
     Status (*linear)(void *self, Tape *t, const Site *site, uint64_t noise, Tensor *x, Tensor *y0,
                      Tensor **y);
