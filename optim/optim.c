@@ -33,6 +33,7 @@ enum {
 
 typedef struct Stretch { /* a piece of one parameter */
     int64_t offset, n;
+    double lr_scale;
     bool decays;
 } Stretch;
 
@@ -72,6 +73,7 @@ static Status optim_cut(Optim *o, const ParamSet *ps)
         for (int64_t at = 0; at < p->n; at += STRETCH)
             o->stretch[i++] = (Stretch){.offset = p->offset + at,
                                         .n = p->n - at < STRETCH ? p->n - at : STRETCH,
+                                        .lr_scale = p->lr_scale,
                                         .decays = !plain || o->common.decay_norms_and_biases};
     }
     o->n_stretch = n;
@@ -177,7 +179,7 @@ void optim_step(Optim *o, ParamSet *ps, const float *grad, double scale, double 
                        .p = val + s->offset,
                        .g = grad + s->offset,
                        .scale = scale * clip,
-                       .lr = lr,
+                       .lr = lr * s->lr_scale,
                        .weight_decay = s->decays ? o->common.weight_decay : 0.0,
                        .beta2 = beta2,
                        .t = o->t};

@@ -66,7 +66,7 @@ double optim_grad_norm(const ParamSet *ps, const float *grad, double scale);
  * it applies.
  *
  * Math    gradient = grad scale min(1, max_grad_norm / norm), norm as optim_grad_norm gives it
- * Units   lr per step; beta2 < 0: the optimizer's own
+ * Units   lr per step, times each parameter's lr_scale; beta2 < 0: the optimizer's own
  * Rank    local; OpenMP threads share fixed stretches, so bits do not depend on their number */
 void optim_step(Optim *o, ParamSet *ps, const float *grad, double scale, double norm, double lr,
                 double beta2);

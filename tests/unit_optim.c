@@ -334,6 +334,38 @@ START_TEST(another_beta2_does_not_jump)
 }
 END_TEST
 
+/* A parameter with lr_scale 2 goes as all go at twice the rate, the others as before. */
+START_TEST(a_parameter_may_have_its_own_rate)
+{
+    static const struct {
+        double lr, lr_scale;
+    } RUN[] = {{1e-2, 2}, {2e-2, 1}, {1e-2, 1}};
+    ParamSet *ps[N_OF(RUN)];
+    for (int64_t i = 0; i < N_OF(RUN); i++) {
+        AnyOpts opts;
+        Optim *o;
+        const OptimDef *def = with_defaults("adamw", &opts);
+        ps[i] = tiny_params();
+        params_find(ps[i], NAMES[0])->lr_scale = RUN[i].lr_scale;
+        T_OK(optim_create(def, &opts, &NO_CLIP, ps[i], &o));
+        for (int t = 0; t < 3; t++) {
+            float *g = gradient(ps[i], (uint64_t)t);
+            optim_step(o, ps[i], g, 0.01, 1.0, RUN[i].lr, -1);
+            mem_free(g);
+        }
+        optim_destroy(o);
+    }
+    for (int64_t k = 0; k < params_count(ps[0]); k++) {
+        const Param *own = params_at(ps[0], k), *twice = params_at(ps[1], k),
+                    *once = params_at(ps[2], k);
+        const size_t n = (size_t)own->n * sizeof *own->val;
+        T_TRUE((memcmp(own->val, twice->val, n) == 0) == (k == 0));
+        T_TRUE((memcmp(own->val, once->val, n) == 0) == (k != 0));
+    }
+    for (int64_t i = 0; i < N_OF(RUN); i++) params_destroy(ps[i]);
+}
+END_TEST
+
 START_TEST(defaults_are_documented_ones)
 {
     OptimCommon common;
@@ -380,6 +412,7 @@ int main(void)
                             norm_is_euclid_in_double,
                             clipping_limits_the_norm,
                             norms_and_biases_do_not_decay_unless_asked,
+                            a_parameter_may_have_its_own_rate,
                             another_beta2_does_not_jump,
                             defaults_are_documented_ones,
                             running_out_of_memory_leaks_nothing};
