@@ -28,6 +28,7 @@ static void fill_batch(const TokenSet *set, int64_t first, int64_t n_row, Batch 
         token_set_row(set, counts ? first + k : n_row - 1, k, b);
         if (!counts) batch_mask_row(b, k);
     }
+    b->noise = 0;
 }
 
 static Status evaluate_micro(const Model *m, const Tokenizer *tok, Tape *tape, const Batch *b,

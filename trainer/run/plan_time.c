@@ -34,6 +34,7 @@ static Status bench_init(const Job *job, int64_t n_row, Bench *b)
     TRY(tape_create(&b->tape));
     tape_checkpointing(b->tape, cfg->gradient_checkpointing);
     TRY(batch_create(n_row, cfg->pack.max_seq_length, &b->batch));
+    b->batch->noise = 1; /* as in training */
     TRY(tree_sum_create(job->comm, stepper_groups(cfg), params_flat_n(b->state->net.params),
                         &b->sum));
 out:

@@ -72,11 +72,21 @@ int stepper_n_group(const Stepper *st)
     return st->n_group;
 }
 
+/* Of micro-batch `micro` of the step that runs now; never 0. */
+static uint64_t noise_at(const Stepper *st, int64_t micro)
+{
+    static const char STREAM[] = "noise";
+    return rng_at((uint64_t)st->state->cfg->seed, rng_hash_bytes(STREAM, sizeof STREAM, 0),
+                  (uint64_t)(st->state->step * st->n_micro + micro)) |
+           1;
+}
+
 static void fill_batch(Stepper *st, const Version *v, int64_t first_sample, int64_t micro)
 {
     Batch *b = st->batch;
     for (int64_t row = 0; row < b->B; row++)
         version_row(v, version_sample(v, first_sample + micro * b->B + row), row, b);
+    b->noise = noise_at(st, micro);
 }
 
 /* The identity of a batch: its sample ids in order. */
