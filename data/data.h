@@ -81,7 +81,7 @@ typedef struct PackOpts {   /* how the documents of all datasets become rows */
     bool packing;           /* several documents in one row; false: one document (cut to T) a row */
     const char *packing_attention; /* document | full: may packed documents see each other */
     bool train_on_inputs;          /* samples: the prompt is learned, too */
-    const char *roles_to_train;    /* messages: "assistant,tool" */
+    const char *roles_to_train;    /* messages: a list */
     const char *chat_template;     /* messages: tokenizer_default, a name, or a file */
     const char *on_empty_sample;   /* stop | drop, where nothing of a sample is to be learned */
     double val_size;               /* share of documents held out, chosen by hash of their text */

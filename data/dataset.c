@@ -10,7 +10,7 @@
 const OptSpec DATASET_OPTS[] = {
     OPT_STR(DatasetOpts, name,       NULL,   "name in metrics; default: the file's name without its extension"),
     OPT_STR(DatasetOpts, path,       NULL,   "the file; relative to the config file"),
-    OPT_ENUM(DatasetOpts, type,      "auto", "auto|text|jsonl|completion|alpaca|world", "format; auto: by extension, .txt is text, .jsonl and .json are jsonl, all also with .gz"),
+    OPT_ENUM(DatasetOpts, type,      "auto", "auto|text|jsonl|completion|alpaca|messages|world", "format; auto: by extension, .txt is text, .jsonl and .json are jsonl, all also with .gz"),
     OPT_STR(DatasetOpts, text_field, "text", "jsonl: key of the text"),
     OPT_STR(DatasetOpts, prompt_field, "prompt", "completion: key of the prompt"),
     OPT_STR(DatasetOpts, completion_field, "completion", "completion: key of what follows it and is learned"),

@@ -10,6 +10,8 @@ const OptSpec PACK_OPTS[] = {
     OPT_COUNT(PackOpts, max_seq_length, 512, 1, 16e6, "tokens in a row"),
     OPT_BOOL(PackOpts, packing, true, "several documents in one row; false: one document a row, cut or filled"),
     OPT_ENUM(PackOpts, packing_attention, "document", "document|full", "full: documents packed into one row see each other"),
+    OPT_STR(PackOpts, chat_template, "tokenizer_default", "type messages: tokenizer_default, the name of a known template, or FILE.jinja"),
+    OPT_WORDS(PackOpts, roles_to_train, "assistant", "system|developer|user|assistant|tool", "type messages: whose messages are learned"),
     OPT_BOOL(PackOpts, train_on_inputs, false, "samples (types completion, alpaca, messages): learn prompts, too"),
     OPT_ENUM(PackOpts, on_empty_sample, "stop", "stop|drop", "what a sample does of which nothing is to be learned, as it is or cut to max_seq_length"),
     OPT_F64(PackOpts, val_size, 0.0, 0.0, 0.5, "share of every dataset held out for evaluation, chosen by hash of the text"),

@@ -74,4 +74,37 @@ static inline void write_numbers(const char *name, int n, char *path)
     for (int i = 0; i < n; i++) fprintf(f, "{\"text\": \"document number %d\"}\n", i % 4000);
     T_TRUE(fclose(f) == 0);
 }
+
+static inline DatasetOpts samples(const char *type, const char *path)
+{
+    DatasetOpts d = dataset(path);
+    d.type = type;
+    return d;
+}
+
+/* Tokens of all samples by "bytes": those that are learned in brackets, eos as $, "|" behind each
+ * sample. */
+static inline Status show_samples(const DatasetOpts *d, const PackOpts *p, char *out, size_t n_out)
+{
+    Status rc = ST_OK;
+    Shard *shard = NULL;
+    size_t n = 0;
+    out[0] = '\0';
+    TRY(shard_build(d, p, bytes, &shard));
+    const TokenStream *s = &shard->split[SPLIT_TRAIN];
+    T_TRUE(s->learned && s->number);
+    for (int64_t i = 0, doc = 0; i < s->n_token; i++) {
+        const int32_t id = stream_token_at(s, i);
+        const bool learned = stream_is_learned(s, i), ends = i + 1 == s->doc_end[doc];
+        const bool before = i > (doc ? s->doc_end[doc - 1] : 0) && stream_is_learned(s, i - 1),
+                   after = !ends && stream_is_learned(s, i + 1);
+        n += (size_t)snprintf(out + n, n_out - n, "%s%c%s%s", learned && !before ? "[" : "",
+                              id ? id : '$', learned && !after ? "]" : "", ends ? "|" : "");
+        T_TRUE(n < n_out);
+        doc += ends;
+    }
+out:
+    shard_destroy(shard);
+    return rc;
+}
 #endif

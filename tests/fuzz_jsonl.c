@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const char *const TYPES[] = {"jsonl", "completion", "alpaca"};
+static const char *const TYPES[] = {"jsonl", "completion", "alpaca", "messages"};
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
@@ -33,6 +33,7 @@ static Status read_all(const char *path, const char *type)
     opt_set_defaults(PACK_OPTS, &p);
     o.path = path;
     o.type = type;
+    p.chat_template = "chatml";
     if (!tok) TRY(tokenizer_open("bytes", &tok));
     TRY(doc_source_open(&o, &p, tok, &src));
     for (;;) {

@@ -355,6 +355,11 @@ static const struct {
     {BASE "eval_datasets: [{path: a.json, type: alpaca, train_on_inputs: true}]\n",
      "eval_datasets.0.train_on_inputs: belongs to the top level"},
     {BASE "on_empty_sample: skip\n", "on_empty_sample: "},
+    {BASE "chat_template: chatml\n",
+     "x.yaml:4: chat_template: is set but never read: no dataset has type: messages"},
+    {BASE "roles_to_train: [assistent]\n", "x.yaml:4: roles_to_train: found assistent, expected a "
+                                           "list of system|developer|user|assistant|tool"},
+    {BASE "chat_template_jinja: x\n", "put the template into a file"},
     {BASE "completion_only_loss: true\n", "x.yaml:4: completion_only_loss: prompts are masked"},
     {BASE "eval_datasets: [{type: text}]\n", "x.yaml:4: eval_datasets.0: found no path"},
     {BASE "eval_datasets: [{path: b.txt, text_field: t}]\n",

@@ -5,39 +5,6 @@
 #include "trainer/io/files.h"
 #include <zlib.h>
 
-static DatasetOpts samples(const char *type, const char *path)
-{
-    DatasetOpts d = dataset(path);
-    d.type = type;
-    return d;
-}
-
-/* Tokens of all samples by "bytes": those that are learned in brackets, eos as $, "|" behind each
- * sample. */
-static Status show(const DatasetOpts *d, const PackOpts *p, char *out, size_t n_out)
-{
-    Status rc = ST_OK;
-    Shard *shard = NULL;
-    size_t n = 0;
-    out[0] = '\0';
-    TRY(shard_build(d, p, bytes, &shard));
-    const TokenStream *s = &shard->split[SPLIT_TRAIN];
-    T_TRUE(s->learned && s->number);
-    for (int64_t i = 0, doc = 0; i < s->n_token; i++) {
-        const int32_t id = stream_token_at(s, i);
-        const bool learned = stream_is_learned(s, i), ends = i + 1 == s->doc_end[doc];
-        const bool before = i > (doc ? s->doc_end[doc - 1] : 0) && stream_is_learned(s, i - 1),
-                   after = !ends && stream_is_learned(s, i + 1);
-        n += (size_t)snprintf(out + n, n_out - n, "%s%c%s%s", learned && !before ? "[" : "",
-                              id ? id : '$', learned && !after ? "]" : "", ends ? "|" : "");
-        T_TRUE(n < n_out);
-        doc += ends;
-    }
-out:
-    shard_destroy(shard);
-    return rc;
-}
-
 #define INSTRUCTION "### Instruction:\n"
 static const char PREAMBLE[] =
     "Below is an instruction that describes a task. Write a response that "
@@ -56,16 +23,16 @@ START_TEST(a_completion_is_learned_to_its_end)
                                                   "{\"completion\": \"\", \"prompt\": \"\"}\n\n"
                                                   "{\"prompt\": \"q\\n\", \"completion\": \" a\", "
                                                   "\"id\": 7}\n"));
-    T_OK(show(&d, &p, text, sizeof text));
+    T_OK(show_samples(&d, &p, text, sizeof text));
     T_EQ_STR(text, "2+2=[4$]|[all$]|q\n[ a$]|");
     p.train_on_inputs = true;
-    T_OK(show(&d, &p, text, sizeof text));
+    T_OK(show_samples(&d, &p, text, sizeof text));
     T_EQ_STR(text, "[2+2=4$]|[all$]|[q\n a$]|");
     d = samples("completion", write_text("r.jsonl", "{\"question\": \"q\", \"response\": \"r\"}"));
     d.prompt_field = "question";
     d.completion_field = "response";
     p.train_on_inputs = false;
-    T_OK(show(&d, &p, text, sizeof text));
+    T_OK(show_samples(&d, &p, text, sizeof text));
     T_EQ_STR(text, "q[r$]|");
 }
 END_TEST
@@ -81,7 +48,7 @@ START_TEST(alpaca_has_its_two_prompts)
                            " {\"instruction\": \"Hi\", \"input\": \"\", \"output\": \"Hello\"},\n"
                            " {\"instruction\": \"Yes?\", \"output\": \"No\", \"history\": [], "
                            "\"system\": \"\"}]"));
-    T_OK(show(&d, &p, text, sizeof text));
+    T_OK(show_samples(&d, &p, text, sizeof text));
     snprintf(
         wanted, sizeof wanted,
         "%sAdd.\n\n### Input:\n1 2\n\n### Response:\n[3$]|%sHi\n\n### Response:\n[Hello$]|%sYes?"
@@ -108,13 +75,13 @@ START_TEST(an_array_is_read_in_any_shape)
     const PackOpts p = pack(64);
     for (int64_t i = 0; i < N_OF(SHAPE); i++) {
         DatasetOpts d = samples("completion", write_text("shape.json", SHAPE[i]));
-        T_OK(show(&d, &p, text, sizeof text));
+        T_OK(show_samples(&d, &p, text, sizeof text));
         T_EQ_STR(text, "[a[b]$]|c[\"}{$]|");
         snprintf(path, sizeof path, "%s/shape%d.json.gz", test_dir(), (int)i);
         gzFile f = gzopen(path, "wb");
         T_TRUE(gzputs(f, SHAPE[i]) > 0 && gzclose(f) == Z_OK);
         d = samples("completion", path);
-        T_OK(show(&d, &p, text, sizeof text));
+        T_OK(show_samples(&d, &p, text, sizeof text));
         T_EQ_STR(text, "[a[b]$]|c[\"}{$]|");
     }
     Shard *shard;

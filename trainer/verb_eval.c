@@ -61,8 +61,8 @@ static Status eval_set(Eval *v, const DatasetOpts *d, const PackOpts *pack, Spli
     snprintf(name, sizeof name, "%s%s%s", version ? version : "", version ? "/" : "",
              token_set_name(set));
     if (token_set_n_row(set) == 0) goto out; /* a split may hold nothing out */
-    TRY(evaluate_set(v->world, v->m->net.model, v->m->tokenizer, set, v->max_tokens, v->tape, v->batch,
-                     &e));
+    TRY(evaluate_set(v->world, v->m->net.model, v->m->tokenizer, set, v->max_tokens, v->tape,
+                     v->batch, &e));
     add_loss(v, name, &e);
 out:
     token_set_close(set);
@@ -100,8 +100,14 @@ static Status eval_data(Eval *v, const char *path)
     PackOpts pack = own->pack;
     opt_set_defaults(DATASET_OPTS, &d);
     if (own->n_dataset > 0) {
-        d.text_field = own->datasets[0].text_field;
-        d.document = own->datasets[0].document;
+        const DatasetOpts *first = &own->datasets[0];
+        const DatasetDef *def;
+        TRY(comm_agree(v->world, dataset_def(first, &def)));
+        if (def->is_samples) d.type = first->type;
+        d.prompt_field = first->prompt_field;
+        d.completion_field = first->completion_field;
+        d.text_field = first->text_field;
+        d.document = first->document;
     }
     d.path = path;
     pack.val_size = 0;

@@ -113,6 +113,15 @@ out:
     return rc;
 }
 
+/* Of keys that take a name as well as a path. */
+static bool may_be_path(const char *block, const Yaml *y)
+{
+    const char *dot = strrchr(y->text, '.');
+    if (*block || (strcmp(y->key, "tokenizer") != 0 && strcmp(y->key, "chat_template") != 0))
+        return false;
+    return strchr(y->text, '/') || (dot && strcmp(dot, ".jinja") == 0);
+}
+
 /* `name` is the key as messages show it: "max_steps", "datasets.0.path". */
 static Status bind_option(const ConfigTree *t, Yaml *y, const char *block, const char *name,
                           const OptSpec *spec, void *opts)
@@ -132,9 +141,7 @@ static Status bind_option(const ConfigTree *t, Yaml *y, const char *block, const
     CHECK(spec->type == OPT_STR_T || spec->type == OPT_LIST_T || strlen(y->text) <= N_SHOWN, CONFIG,
           "%s%s: found a text of %zu bytes, expected %s", place, name, strlen(y->text),
           expected(spec));
-    const bool is_path = key_is_path(block, y->key) ||
-                         (strcmp(y->key, "tokenizer") == 0 && !*block && strchr(y->text, '/'));
-    if (is_path) TRY(resolve_path(t, y));
+    if (key_is_path(block, y->key) || may_be_path(block, y)) TRY(resolve_path(t, y));
     const int64_t n = (int64_t)strlen(y->text);
     CHECK(utf8_check(y->text, n) == n, CONFIG, "%s%s: found bytes that are no UTF-8, expected text",
           place, name);
