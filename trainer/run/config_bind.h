@@ -26,6 +26,16 @@ int config_strength(const RunConfig *cfg, const char *key);
 /* Chooses the tables, sets defaults, and reads the tree into the structs. Errors: ST_CONFIG with file, line and key. */
 CHECKED Status config_bind(RunConfig *cfg);
 
+/* ---- keys that no table in force has ---- */
+
+/* Names of the schedules (or optimizers) that have the option, or of all: "wsd, linear". Empty: none. */
+void config_owners(const char *key, bool schedules, char *buf, size_t n_buf);
+/* Fails, with the key that was meant or what there is instead; `name` is shown: "model.hiden_size". */
+CHECKED Status config_refuse_unknown(const RunConfig *cfg, const Yaml *y, const char *block,
+                                     const char *name);
+/* The same at the top level. Leaves *stale true when a stronger layer chose another rule than the one the key is for. */
+CHECKED Status config_refuse_or_leave(const RunConfig *cfg, const Yaml *y, bool *stale);
+
 /* Numbers whose default lies outside their bounds, and texts whose default is NULL, may be "not set". */
 bool opt_is_unset(const OptSpec *spec, const void *opts);
 double opt_number(const OptSpec *spec, const void *opts); /* of a number or bool */
