@@ -80,6 +80,33 @@ START_TEST(a_template_may_be_a_file)
 }
 END_TEST
 
+START_TEST(the_tokenizers_own_template_is_used)
+{
+    char text[256];
+    const PackOpts p = pack(64);
+    Tokenizer *tok = tiny_tokenizer(
+                  "{{ bos_token }}{% for m in messages %}{{ m.content }}"
+                  "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}:{% endfor %}"),
+              *other = tiny_tokenizer("{% for m in messages %}{{ m.content }}{% endfor %}");
+    const DatasetOpts d =
+        samples("messages", write_text("t.jsonl", "{\"messages\": [{\"role\": \"user\", "
+                                                  "\"content\": \"ca\"}, {\"role\": "
+                                                  "\"assistant\", \"content\": \"bc\"}]}"));
+    T_OK(show_with(tok, &d, &p, text, sizeof text));
+    T_EQ_STR(text, "<s> c a : [b c <e> :]|"); /* nothing is added to what the template wrote */
+    T_OK(show_with(other, &d, &p, text, sizeof text));
+    T_EQ_STR(text, "c [ab c]|");
+    ShardLease lease; /* folders that differ in their template alone */
+    T_OK(shard_cache_acquire(&d, &p, tok, false, &lease));
+    shard_cache_release(&lease);
+    T_OK(shard_cache_acquire(&d, &p, other, false, &lease));
+    T_TRUE(lease.built);
+    shard_cache_release(&lease);
+    tokenizer_close(tok);
+    tokenizer_close(other);
+}
+END_TEST
+
 START_TEST(bad_conversations_name_their_place)
 {
     static const struct {
@@ -197,6 +224,7 @@ int main(void)
                         sharegpt_is_turned_into_messages,
                         a_template_may_be_a_file,
                         bad_conversations_name_their_place,
+                        the_tokenizers_own_template_is_used,
                         a_conversation_without_an_answer_is_named,
                         the_cache_knows_template_and_roles,
                         failures_leave_nothing_behind,

@@ -58,6 +58,31 @@ START_TEST(alpaca_has_its_two_prompts)
 }
 END_TEST
 
+START_TEST(a_token_on_the_border_is_learned)
+{
+    char text[256];
+    PackOpts p = pack(64);
+    Tokenizer *tok = tiny_tokenizer("");
+    const DatasetOpts d =
+        samples("completion",
+                write_text("border.jsonl", "{\"prompt\": \"ca\", \"completion\": \"bc\"}\n"
+                                           "{\"prompt\": \"cab\", \"completion\": \"c\"}\n"
+                                           "{\"prompt\": \"c\", \"completion\": \"\\u00e9\"}\n"
+                                           "{\"prompt\": \"\\u00e9\", \"completion\": \"a\"}\n"
+                                           "{\"prompt\": \"a<e>c\", \"completion\": \"b<e>\"}\n"
+                                           "{\"prompt\": \"c\", \"completion\": \"\"}\n"));
+    T_OK(show_with(tok, &d, &p, text, sizeof text));
+    T_EQ_STR(
+        text,
+        "<s> c [ab c <e>]|<s> c ab [c <e>]|<s> c [\u00c3 \u00a9 <e>]|<s> \u00c3 \u00a9 [a <e>]|"
+        "<s> a <e> c [b <e>]|<s> c <e>|");
+    p.train_on_inputs = true;
+    T_OK(show_with(tok, &d, &p, text, sizeof text));
+    T_HAS(text, "[<s> c ab c <e>]|[<s> c ab c <e>]|");
+    tokenizer_close(tok);
+}
+END_TEST
+
 /* ---- files ---- */
 
 START_TEST(an_array_is_read_in_any_shape)
@@ -373,12 +398,16 @@ int main(void)
 {
     log_set_level(LOG_ERROR);
     if (tokenizer_open("bytes", &bytes) != ST_OK) return EXIT_FAILURE;
-    const TTest *t[] = {
-        a_completion_is_learned_to_its_end, alpaca_has_its_two_prompts,
-        an_array_is_read_in_any_shape,      bad_samples_name_their_place,
-        packed_samples_stay_whole,          a_sample_without_a_label_is_named_or_dropped,
-        the_cache_knows_what_is_learned,    failures_leave_nothing_behind,
-        real_instructions_are_read_whole};
+    const TTest *t[] = {a_completion_is_learned_to_its_end,
+                        alpaca_has_its_two_prompts,
+                        a_token_on_the_border_is_learned,
+                        an_array_is_read_in_any_shape,
+                        bad_samples_name_their_place,
+                        packed_samples_stay_whole,
+                        a_sample_without_a_label_is_named_or_dropped,
+                        the_cache_knows_what_is_learned,
+                        failures_leave_nothing_behind,
+                        real_instructions_are_read_whole};
     const int code = test_main("unit.samples", t, N_OF(t));
     tokenizer_close(bytes);
     return code;
