@@ -145,6 +145,15 @@ void dir_list_free(char **names, int64_t n)
     mem_free(names);
 }
 
+Status dir_remove_empty(const char *path)
+{
+    Status rc = ST_OK;
+    CHECK(SYS(rmdir(path)) == 0 || errno == ENOENT, IO, "%s: cannot remove: %s", path,
+          strerror(errno));
+out:
+    return rc;
+}
+
 Status dir_remove(const char *path)
 {
     Status rc = ST_OK;
@@ -164,8 +173,7 @@ Status dir_remove(const char *path)
         mem_free(child);
         child = NULL;
     }
-    CHECK(SYS(rmdir(path)) == 0 || errno == ENOENT, IO, "%s: cannot remove: %s", path,
-          strerror(errno));
+    TRY(dir_remove_empty(path));
 out:
     mem_free(child);
     dir_list_free(names, n);

@@ -39,6 +39,7 @@ CHECKED Status dir_sync(const char *path);
 /* Renames tmp to final, which must not exist, and syncs the parent. */
 CHECKED Status dir_publish(const char *tmp, const char *final);
 CHECKED Status dir_remove(const char *path); /* and all below; missing is fine; follows no link */
+CHECKED Status dir_remove_empty(const char *path); /* missing is fine */
 /* The names in a directory, sorted by strcmp. Owns: *names is the caller's (dir_list_free) */
 CHECKED Status dir_list(const char *path, char ***names, int64_t *n);
 void dir_list_free(char **names, int64_t n);

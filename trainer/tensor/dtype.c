@@ -1,6 +1,7 @@
 /* dtype.c — see dtype.h. */
 #include "trainer/tensor/dtype.h"
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 #define WIDEN_EACH(type, expr)                                                                     \
@@ -32,4 +33,39 @@ void dtype_widen(Dtype t, const void *x, int64_t n, real *y)
     case N_DTYPE:
         break;
     }
+}
+
+/* A number that is not finite keeps its kind: a NaN must not be rounded up to an infinity. */
+static uint16_t float_to_bf16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if (isnan(f)) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+#define NARROW_EACH(type, narrow, wide)                                                            \
+    for (int64_t i = 0; i < n; i++) {                                                              \
+        const type v = (type)(narrow);                                                             \
+        memcpy((char *)y + (size_t)i * sizeof v, &v, sizeof v);                                    \
+        fits = fits && (isfinite(wide) || !isfinite(x[i]));                                        \
+    }
+
+bool dtype_narrow(const real *x, int64_t n, Dtype t, void *y)
+{
+    bool fits = true;
+    switch (t) {
+    case DT_F32:
+        NARROW_EACH(float, x[i], v) break;
+    case DT_F64:
+        NARROW_EACH(double, x[i], v) break;
+    case DT_BF16:
+        NARROW_EACH(uint16_t, float_to_bf16((float)x[i]), bf16_to_float(v)) break;
+    case DT_F16:
+        NARROW_EACH(uint16_t, _cvtss_sh((float)x[i], _MM_FROUND_TO_NEAREST_INT), _cvtsh_ss(v))
+        break;
+    case N_DTYPE:
+        break;
+    }
+    return fits;
 }
