@@ -344,6 +344,27 @@ START_TEST(lora_is_its_formula)
 }
 END_TEST
 
+/* x (0 + s B A)^T: what the hook adds. */
+START_TEST(lora_merges_what_it_adds)
+{
+    const ToyEntry e = {"lora", {"lora_r", "3", "lora_alpha", "6"}};
+    SiteRun s;
+    real w[OUT * IN] = {0};
+    double expected[ROWS * OUT];
+    site_init(&s, &e);
+    const Hook *h = &s.m.hooks->at[0];
+    T_OK(h->def->merge(h->self, s.site, w));
+    reference(&s, 2, expected);
+    for (int n = 0; n < ROWS; n++)
+        for (int o = 0; o < OUT; o++) {
+            double y = s.y0[n * OUT + o];
+            for (int i = 0; i < IN; i++) y += (double)s.x[n * IN + i] * w[o * IN + i];
+            T_NEAR(y, expected[n * OUT + o], 1e-5);
+        }
+    toy_methods_fini(&s.m);
+}
+END_TEST
+
 START_TEST(dropout_keeps_the_mean_and_sleeps_without_noise)
 {
     enum { DRAWS = 4000 };
@@ -435,6 +456,7 @@ int main(void)
                         lora_matches_modules_as_peft_does,
                         lora_declares_what_peft_stores,
                         lora_is_its_formula,
+                        lora_merges_what_it_adds,
                         dropout_keeps_the_mean_and_sleeps_without_noise,
                         dropout_differs_from_layer_to_layer,
                         several_entries_adapt_different_layers};

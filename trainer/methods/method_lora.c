@@ -8,20 +8,12 @@
  */
 #include "trainer/base/mem.h"
 #include "trainer/io/name_pattern.h"
+#include "trainer/methods/lora.h"
 #include "trainer/methods/names.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-typedef struct LoraOpts {
-    int64_t lora_r;
-    double lora_alpha, lora_dropout;
-    const char *lora_target_modules, *lora_layers;
-    bool use_rslora;
-    double loraplus_lr_ratio;
-    const char *modules_to_save;
-} LoraOpts;
 
 // clang-format off
 static const OptSpec LORA_OPTS[] = {
@@ -282,6 +274,29 @@ out:
     return rc;
 }
 
+/* W + s B A; where the weight is stored as (in,out), its transpose. */
+static Status lora_merge(void *self, const Site *site, real *w)
+{
+    Status rc = ST_OK;
+    const Lora *lo = self;
+    const LoraPair *p = find_pair(lo, site);
+    const int64_t r = lo->opt->lora_r;
+    real *sb = NULL; /* s B: (out,r) */
+    if (!p) goto out;
+    sb = mem_array(p->b->n, sizeof *sb);
+    CHECK(sb, NOMEM, "lora: %lld numbers", LL(p->b->n));
+    for (int64_t i = 0; i < p->b->n; i++) sb[i] = (real)lo->scale * p->b->val[i];
+    const Mat a = {p->a->val, site->n_in, DT_REAL, site->in_out},
+              b = {sb, r, DT_REAL, site->in_out};
+    if (site->in_out)
+        gemm(site->n_in, site->n_out, r, a, b, 1, w, site->n_out);
+    else
+        gemm(site->n_out, site->n_in, r, b, a, 1, w, site->n_in);
+out:
+    mem_free(sb);
+    return rc;
+}
+
 const MethodDef method_lora = {.name = "lora",
                                .opts = LORA_OPTS,
                                .opts_size = sizeof(LoraOpts),
@@ -289,4 +304,5 @@ const MethodDef method_lora = {.name = "lora",
                                .destroy = lora_destroy,
                                .init_weights = lora_init_weights,
                                .describe = lora_describe,
-                               .linear = lora_linear};
+                               .linear = lora_linear,
+                               .merge = lora_merge};

@@ -39,6 +39,9 @@ typedef struct MethodDef {
     /* (optional) y0 = x W^T at the site -> y. noise: of this micro-batch, 0 in evaluation. */
     Status (*linear)(void *self, Tape *t, const Site *site, uint64_t noise, Tensor *x, Tensor *y0,
                      Tensor **y);
+    /* (optional) Adds to the site's weight, as it is stored, what `linear` adds to its product.
+     * Shapes  w: (n_out,n_in), or (n_in,n_out) where in_out   Errors: ST_NOMEM */
+    Status (*merge)(void *self, const Site *site, real *w);
 } MethodDef;
 
 typedef struct Hook {
