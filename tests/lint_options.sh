@@ -12,6 +12,7 @@ readers=$(find trainer schedules optim data -name '*.c' | grep -vE 'trainer/run/
 for k in $keys; do
     case "$k" in
     model_name_or_path | gradient_accumulation_steps) grep -qE "[>.]$k\b" trainer/run/config_check.c && continue ;;
+    finetuning_type) grep -qE "[>.]$k\b" trainer/run/config_methods.c && continue ;;
     report_to) grep -q 'config_reports_to(' $readers && continue ;;
     esac
     grep -qE "(->|\.)$k\b" $readers || { echo "option $k is read by nothing"; bad=1; }

@@ -267,7 +267,7 @@ static const struct {
     {BASE "load_in_4bit: true\n", "quantized weights are not supported"},
     {BASE "hub_model_id: a/b\n", "nothing is sent to a model hub"},
     {BASE "resume_from_checkpoint: true\n", "the same command goes on by itself"},
-    {BASE "lora_rank: 8\n", "methods for subsets are not supported yet"},
+    {BASE "use_dora: true\n", "x.yaml:4: use_dora: directions and sizes are not trained apart"},
     {BASE "batch_size: 8\n", "ambiguous: use micro_batch_size"},
     {BASE "model_name_or_path: m\n",
      "x.yaml:4: model_name_or_path: stored models cannot be loaded yet"},
@@ -440,7 +440,9 @@ START_TEST(refuses_bad_overrides)
         {"report_to=[jsonl", "command line: report_to=[jsonl:2: found no YAML", ST_CONFIG},
         {"run_name=\xff", "found bytes that are no UTF-8", ST_CONFIG},
         {"warmup_ratio=2", "expected a share below 1", ST_CONFIG},
-        {"lora_r=8", "command line: lora_r: all parameters are trained", ST_CONFIG},
+        {"lora_r=8", "command line: lora_r: belongs to finetuning_type: lora, this run has "
+                     "finetuning_type: full",
+         ST_CONFIG},
     };
     static const char TEXT[] = BASE "seed: 1\n";
     for (int64_t i = 0; i < N_OF(BAD); i++) {

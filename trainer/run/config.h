@@ -52,7 +52,8 @@ typedef struct RunConfig {
 
     PackOpts pack;
     ModelConfig model;
-    int64_t n_method; /* entries of trainable:; 0: all of the model is trained */
+    const char *finetuning_type; /* always NULL: resolved into methods */
+    int64_t n_method;            /* entries of trainable:; 0: all of the model is trained */
     MethodSpec *methods;
     const SchedDef *sched_def;
     void *sched_opts; /* starts with SchedCommon */

@@ -122,8 +122,7 @@ static bool may_be_path(const char *block, const Yaml *y)
     return strchr(y->text, '/') || (dot && strcmp(dot, ".jinja") == 0);
 }
 
-/* `name` is the key as messages show it: "max_steps", "datasets.0.path". */
-static Status bind_option(const ConfigTree *t, Yaml *y, const char *block, const char *name,
+Status config_bind_option(const ConfigTree *t, Yaml *y, const char *block, const char *name,
                           const OptSpec *spec, void *opts)
 {
     Status rc = ST_OK;
@@ -163,7 +162,7 @@ static Status bind_block(const RunConfig *cfg, Yaml *map, const char *block, con
     for (Yaml *y = map->first; y; y = y->next) {
         const OptSpec *spec = opt_find(opts, y->key);
         snprintf(full, sizeof full, "%s.%s", name, yaml_printable(y->key, shown, sizeof shown));
-        TRY(spec ? bind_option(cfg->tree, y, block, full, spec, at)
+        TRY(spec ? config_bind_option(cfg->tree, y, block, full, spec, at)
                  : config_refuse_unknown(cfg, y, block, full));
     }
 out:
@@ -204,14 +203,15 @@ out:
     return rc;
 }
 
-static Status refuse_name(const ConfigTree *t, const char *key, const char *name, const char *names)
+static Status refuse_word(const ConfigTree *t, Choice c, const char *word)
 {
     Status rc = ST_OK;
-    char place[CONFIG_N_PLACE] = "", shown[N_SHOWN];
-    const Yaml *y = yaml_find(t->root, key);
+    char place[CONFIG_N_PLACE] = "", shown[N_SHOWN], words[256];
+    const Yaml *y = yaml_find(t->root, choice_key(c));
     if (y) config_place(t, y, place, sizeof place);
-    CHECK(false, CONFIG, "%s%s: found \"%s\", expected one of %s", place, key,
-          yaml_printable(name, shown, sizeof shown), names);
+    CHECK(false, CONFIG, "%s%s: found \"%s\", expected one of %s", place, choice_key(c),
+          yaml_printable(word, shown, sizeof shown),
+          choice_words(c, NULL, ',', words, sizeof words));
 out:
     return rc;
 }
@@ -220,7 +220,6 @@ static Status choose_tables(RunConfig *cfg)
 {
     Status rc = ST_OK;
     const char *version = NULL, *paradigm = NULL;
-    char names[256];
     TRY(early_text(cfg->tree, "version", NULL, &version));
     TRY(early_text(cfg->tree, "paradigm", version ? "path_switching" : "plain", &paradigm));
     cfg->paradigm = paradigm;
@@ -229,12 +228,9 @@ static Status choose_tables(RunConfig *cfg)
                    &cfg->lr_scheduler_type));
     TRY(early_text(cfg->tree, "optim", cfg->optim, &cfg->optim));
     cfg->sched_def = sched_find(cfg->lr_scheduler_type);
-    config_owners(NULL, true, names, sizeof names);
-    if (!cfg->sched_def)
-        TRY(refuse_name(cfg->tree, "lr_scheduler_type", cfg->lr_scheduler_type, names));
+    if (!cfg->sched_def) TRY(refuse_word(cfg->tree, CHOICE_SCHED, cfg->lr_scheduler_type));
     cfg->optim_def = optim_find(cfg->optim);
-    config_owners(NULL, false, names, sizeof names);
-    if (!cfg->optim_def) TRY(refuse_name(cfg->tree, "optim", cfg->optim, names));
+    if (!cfg->optim_def) TRY(refuse_word(cfg->tree, CHOICE_OPTIM, cfg->optim));
     CHECK(cfg->sched_opts = mem_alloc(cfg->sched_def->opts_size), NOMEM, "config: %zu bytes",
           cfg->sched_def->opts_size);
     CHECK(cfg->optim_opts = mem_alloc(cfg->optim_def->opts_size), NOMEM, "config: %zu bytes",
@@ -254,8 +250,9 @@ static Status bind_key(RunConfig *cfg, Yaml *y, bool *stale)
         return bind_datasets(cfg, y, &cfg->datasets, &cfg->n_dataset);
     if (strcmp(y->key, "eval_datasets") == 0)
         return bind_datasets(cfg, y, &cfg->eval_datasets, &cfg->n_eval_dataset);
+    if (strcmp(y->key, "trainable") == 0) return ST_OK; /* read before all others */
     const OptSpec *spec = config_find(cfg, y->key, &at);
-    TRY(spec ? bind_option(cfg->tree, y, "", y->key, spec, at)
+    TRY(spec ? config_bind_option(cfg->tree, y, "", y->key, spec, at)
              : config_refuse_or_leave(cfg, y, stale));
 out:
     return rc;
@@ -272,11 +269,14 @@ Status config_bind(RunConfig *cfg)
     TRY(choose_tables(cfg));
     config_groups(cfg, group);
     for (int i = 1; i < CONFIG_N_GROUP; i++) opt_set_defaults(group[i].opts, group[i].at);
+    TRY(config_fold_methods(cfg));
+    TRY(config_bind_methods(cfg, yaml_find(root, "trainable")));
     for (Yaml *y = root->first, *next; y; y = next) {
         next = y->next;
         TRY(bind_key(cfg, y, &stale));
         if (stale) yaml_destroy(yaml_detach(root, y));
     }
+    cfg->finetuning_type = NULL;
 out:
     return rc;
 }

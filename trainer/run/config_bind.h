@@ -16,6 +16,13 @@ void config_groups(const RunConfig *cfg, OptGroup group[CONFIG_N_GROUP]);
 /* The option of a top-level key and its struct; NULL: no table in force has it. */
 const OptSpec *config_find(const RunConfig *cfg, const char *key, void **at);
 
+/* A key whose word chooses a table. */
+typedef enum Choice { CHOICE_OPTIM, CHOICE_SCHED, CHOICE_METHOD, N_CHOICE } Choice;
+const char *choice_key(Choice c); /* "optim" */
+/* The words it takes whose tables have the option (NULL: all), with commas or another character between them.
+ * Empty: none. */
+const char *choice_words(Choice c, const char *option, char between, char *buf, size_t n_buf);
+
 /* The value of a top-level option as text, for comparing ("true", "adamw"). */
 const char *config_text(const RunConfig *cfg, const char *key, char *buf, size_t n_buf);
 
@@ -28,8 +35,14 @@ CHECKED Status config_bind(RunConfig *cfg);
 
 /* ---- keys that no table in force has ---- */
 
-/* Names of the schedules (or optimizers) that have the option, or of all: "wsd, linear". Empty: none. */
-void config_owners(const char *key, bool schedules, char *buf, size_t n_buf);
+/* Reads one key into its table; `name` is shown: "max_steps", "datasets.0.path". */
+CHECKED Status config_bind_option(const ConfigTree *t, Yaml *y, const char *block, const char *name,
+                                  const OptSpec *spec, void *opts);
+
+/* finetuning_type and the options of its method become an entry of trainable:, which is what the rest knows. */
+CHECKED Status config_fold_methods(RunConfig *cfg);
+CHECKED Status config_bind_methods(RunConfig *cfg, const Yaml *list);
+
 /* Fails, with the key that was meant or what there is instead; `name` is shown: "model.hiden_size". */
 CHECKED Status config_refuse_unknown(const RunConfig *cfg, const Yaml *y, const char *block,
                                      const char *name);

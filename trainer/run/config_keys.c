@@ -31,6 +31,17 @@ const KeyAlias KEY_ALIASES[] = {
     {"", "train_on_input",              "train_on_inputs"},
     {"datasets", "text_column",         "text_field"},
     {"datasets", "field",               "text_field"},
+    {"", "adapter",                     "finetuning_type"},
+    {"trainable", "r",                  "lora_r"},
+    {"trainable", "lora_rank",          "lora_r"},
+    {"trainable", "target_modules",     "lora_target_modules"},
+    {"trainable", "lora_target",        "lora_target_modules"},
+    {"trainable", "lora_target_linear", "lora_target_modules"},
+    {"trainable", "layers_to_transform", "lora_layers"},
+    {"trainable", "peft_layers_to_transform", "lora_layers"},
+    {"trainable", "additional_target",  "modules_to_save"},
+    {"trainable", "lora_modules_to_save", "modules_to_save"},
+    {"trainable", "peft_use_rslora",    "use_rslora"},
     {NULL, NULL, NULL},
 };
 
@@ -45,6 +56,8 @@ static const struct {
     {"lr_scheduler_type", "warmup_stable_decay",      "wsd"},
     {"bf16",              "true",                     "bf16"},
     {"bf16",              "false",                    "fp32"},
+    {"lora_target",       "all",                      "all-linear"},
+    {"lora_target_linear", "true",                    "all-linear"},
 };
 
 static const struct {
@@ -96,13 +109,25 @@ static const struct {
     {"per_gpu_train_batch_size", "use micro_batch_size (sequences per pass) and global_batch_size"},
     {"auto_find_batch_size", "micro_batch_size is part of the result and is never guessed; `trainer plan` prints the memory it takes"},
     {"batch_size",          "ambiguous: use micro_batch_size (sequences per pass) or global_batch_size (sequences per step)"},
-    {"trainable",           "all parameters are trained; methods for subsets are not supported yet"},
-    {"finetuning_type",     "all parameters are trained; methods for subsets are not supported yet"},
-    {"adapter",             "all parameters are trained; methods for subsets are not supported yet"},
-    {"peft_*",              "all parameters are trained; methods for subsets are not supported yet"},
-    {"lora_*",              "all parameters are trained; methods for subsets are not supported yet"},
-    {"use_rslora",          "all parameters are trained; methods for subsets are not supported yet"},
-    {"use_dora",            "all parameters are trained; methods for subsets are not supported yet"},
+    {"use_dora",            "directions and sizes are not trained apart; use_rslora or a larger lora_r go further at no cost: leave it out"},
+    {"peft_use_dora",       "directions and sizes are not trained apart; use_rslora or a larger lora_r go further at no cost: leave it out"},
+    {"init_lora_weights",   "an update starts at zero, A as PEFT starts it: leave it out"},
+    {"peft_init_lora_weights", "an update starts at zero, A as PEFT starts it: leave it out"},
+    {"pissa_*",             "an update starts at zero, A as PEFT starts it: leave it out"},
+    {"loftq_*",             "quantized weights are not supported"},
+    {"rank_pattern",        "give layers of another lora_r an entry of trainable: of their own"},
+    {"alpha_pattern",       "give layers of another lora_alpha an entry of trainable: of their own"},
+    {"fan_in_fan_out",      "the model says how its weights lie: leave it out"},
+    {"lora_fan_in_fan_out", "the model says how its weights lie: leave it out"},
+    {"loraplus_lr_embedding", "loraplus_lr_ratio is all there is of LoRA+: leave it out"},
+    {"bias",                "biases are frozen; an entry {kind: freeze, unfrozen_parameters: [\".*bias\"]} trains them"},
+    {"task_type",           "language models alone are trained: leave it out"},
+    {"peft_type",           "kind: lora in an entry of trainable:, or finetuning_type: lora"},
+    {"freeze_trainable_*",  "finetuning_type: freeze takes unfrozen_parameters, patterns of what is trained"},
+    {"freeze_extra_modules", "finetuning_type: freeze takes unfrozen_parameters, patterns of what is trained"},
+    {"lora_mlp_kernel",     "there are no GPU kernels here: leave it out"},
+    {"lora_qkv_kernel",     "there are no GPU kernels here: leave it out"},
+    {"lora_o_kernel",       "there are no GPU kernels here: leave it out"},
     {"chat_template_*",     "put the template into a file, and name it by chat_template: FILE.jinja"},
     {"train_on_eos",        "the end of what is learned is learned, too: leave it out"},
     {"mask_prompt",         "prompts are masked unless train_on_inputs: true: leave it out"},
@@ -138,6 +163,7 @@ const char *const KEY_RIVALS[][KEY_MAX_RIVALS + 1] = {
     {"max_steps", "max_tokens", "num_train_epochs", NULL},
     {"gradient_accumulation_steps", "global_batch_size", NULL},
     {"min_lr", "min_lr_ratio", NULL},
+    {"trainable", "finetuning_type", NULL},
     {NULL},
 };
 
@@ -175,10 +201,15 @@ const KeyNeed KEY_NEEDS[] = {
 };
 // clang-format on
 
+bool key_alias_holds(const KeyAlias *a, const char *block)
+{
+    return strcmp(a->block, block) == 0 || (!*block && strcmp(a->block, "trainable") == 0);
+}
+
 const char *key_canonical(const char *block, const char *spelling)
 {
     for (const KeyAlias *a = KEY_ALIASES; a->spelling; a++)
-        if (strcmp(a->block, block) == 0 && strcmp(a->spelling, spelling) == 0) return a->key;
+        if (key_alias_holds(a, block) && strcmp(a->spelling, spelling) == 0) return a->key;
     return spelling;
 }
 

@@ -3,12 +3,14 @@
 #define TRAINER_RUN_CONFIG_KEYS_H
 #include "trainer/base/opt.h"
 
-/* `block` is where a key stands: "" at the top, "model", or "datasets" for an entry of either list of datasets. */
+/* `block` is where a key stands: "" at the top, "model", "datasets" for an entry of either list of datasets,
+ * "trainable" for an entry of that list. What a method takes may stand at the top as well. */
 
 typedef struct KeyAlias {
     const char *block, *spelling, *key;
 } KeyAlias;
 extern const KeyAlias KEY_ALIASES[]; /* ends with a NULL spelling */
+bool key_alias_holds(const KeyAlias *alias, const char *block);
 const char *key_canonical(const char *block, const char *spelling);
 
 /* The word used here for a value that others spell differently (optim: adamw_torch, bf16: true). */

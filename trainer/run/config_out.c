@@ -83,6 +83,22 @@ out:
     return rc;
 }
 
+static Status put_methods(json_t *to, const RunConfig *cfg)
+{
+    Status rc = ST_OK;
+    json_t *list = json_array();
+    CHECK(json_object_set_new(to, "trainable", list) == 0, NOMEM, "config: no memory for JSON");
+    for (int64_t i = 0; i < cfg->n_method; i++) {
+        const MethodSpec *m = &cfg->methods[i];
+        json_t *entry = json_pack("{s:s}", "kind", m->def->name);
+        CHECK(json_array_append_new(list, entry) == 0, NOMEM, "config: no memory for JSON");
+        for (const OptSpec *s = m->def->opts; s->type != OPT_END_T; s++)
+            TRY(put_option(entry, s, m->opts));
+    }
+out:
+    return rc;
+}
+
 Status config_to_json(const RunConfig *cfg, json_t **json)
 {
     Status rc = ST_OK;
@@ -98,6 +114,7 @@ Status config_to_json(const RunConfig *cfg, json_t **json)
     for (const OptSpec *s = MODEL_OPTS; s->type != OPT_END_T; s++)
         if (!model_unmet(&cfg->model, s->name)) TRY(put_option(model, s, &cfg->model));
     CHECK(json_object_set(all, "model", model) == 0, NOMEM, "config: no memory for JSON");
+    if (cfg->n_method > 0) TRY(put_methods(all, cfg));
     const bool weighted = cfg->max_steps > 0 || cfg->max_tokens > 0;
     TRY(put_datasets(all, "datasets", cfg->datasets, cfg->n_dataset, weighted));
     if (cfg->n_eval_dataset > 0)

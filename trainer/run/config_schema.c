@@ -13,6 +13,8 @@ typedef struct Section {
 } Section;
 
 enum { MAX_SECTION = 64 };
+static const char METHODS_TITLE[] =
+    "What is trained: `finetuning_type: KIND`, or entries of `trainable:` with `kind: KIND`";
 
 static void add_section(Section *s, int64_t *n, const char *title, const OptSpec *opts,
                         const char *key, const char *word)
@@ -26,10 +28,14 @@ static void add_section(Section *s, int64_t *n, const char *title, const OptSpec
 
 static int64_t sections(Section *s)
 {
-    int64_t n = 0, n_sched, n_optim;
+    int64_t n = 0, n_sched, n_optim, n_method;
     const SchedDef *const *sched = sched_all(&n_sched);
     const OptimDef *const *optim = optim_all(&n_optim);
+    const MethodDef *const *method = method_all(&n_method);
     add_section(s, &n, "Run", RUN_OPTS, NULL, NULL);
+    for (int64_t i = 0; i < n_method; i++)
+        add_section(s, &n, METHODS_TITLE, method[i]->opts, choice_key(CHOICE_METHOD),
+                    method[i]->name);
     add_section(s, &n, "Sequences", PACK_OPTS, NULL, NULL);
     add_section(s, &n, "Learning rate", SCHED_COMMON_OPTS, NULL, NULL);
     for (int64_t i = 0; i < n_sched; i++)
@@ -43,20 +49,10 @@ static int64_t sections(Section *s)
 /* The words an option takes as "a|b"; NULL: any. */
 static const char *words_of(const OptSpec *spec, char *buf, size_t n_buf)
 {
-    int64_t n_sched, n_optim;
-    const SchedDef *const *sched = sched_all(&n_sched);
-    const OptimDef *const *optim = optim_all(&n_optim);
-    const bool is_sched = strcmp(spec->name, "lr_scheduler_type") == 0,
-               is_optim = strcmp(spec->name, "optim") == 0;
     if (spec->choices) return spec->choices;
-    if (!is_sched && !is_optim) return NULL;
-    *buf = '\0';
-    for (int64_t i = 0; i < (is_sched ? n_sched : n_optim); i++) {
-        const size_t used = strlen(buf);
-        snprintf(buf + used, n_buf - used, "%s%s", used ? "|" : "",
-                 is_sched ? sched[i]->name : optim[i]->name);
-    }
-    return buf;
+    for (Choice c = 0; c < N_CHOICE; c++)
+        if (strcmp(spec->name, choice_key(c)) == 0) return choice_words(c, NULL, '|', buf, n_buf);
+    return NULL;
 }
 
 static bool has_default(const OptSpec *s)
@@ -113,8 +109,9 @@ static Status put_text(json_t *to, const OptSpec *s)
     Status rc = ST_OK;
     char buf[256];
     const char *words = words_of(s, buf, sizeof buf);
-    json_t *one = words ? json_pack("{s:o}", "enum", words_json(words))
-                        : json_pack("{s:s}", "type", "string");
+    json_t *one = words                   ? json_pack("{s:o}", "enum", words_json(words))
+                  : s->type == OPT_LIST_T ? json_pack("{s:[s,s]}", "type", "string", "integer")
+                                          : json_pack("{s:s}", "type", "string");
     CHECK(one, NOMEM, "schema: no memory for %s", s->name);
     if (s->type == OPT_LIST_T)
         TRY(put(
@@ -153,10 +150,12 @@ static Status put_aliases(json_t *properties, const char *block, const char *at)
 {
     Status rc = ST_OK;
     for (const KeyAlias *a = KEY_ALIASES; a->spelling; a++) {
-        if (strcmp(a->block, block) != 0) continue;
-        /* bf16 takes other words than compute_dtype */
+        if (!key_alias_holds(a, block) || !json_object_get(properties, a->key)) continue;
+        /* these two take other words than what they stand for */
         json_t *same = strcmp(a->spelling, "bf16") == 0
                            ? json_pack("{s:[b,b,s]}", "enum", 1, 0, "auto")
+                       : strcmp(a->spelling, "lora_target_linear") == 0
+                           ? json_pack("{s:b}", "const", 1)
                            : json_pack("{s:o}", "$ref", json_sprintf("%s%s", at, a->key));
         TRY(put(properties, a->spelling, same));
         TRY(put(same, "deprecated", json_true()));
@@ -189,6 +188,36 @@ static Status put_dataset_list(json_t *properties, const char *name, const char 
                          "items", "anyOf", "type", "string", "$ref", "#/$defs/dataset"));
 }
 
+/* Entries of trainable: {kind: lora, ...}, or the kind alone. */
+static Status put_methods(json_t *properties, json_t *defs)
+{
+    Status rc = ST_OK;
+    int64_t n;
+    char name[64], at[96], words[256];
+    const MethodDef *const *method = method_all(&n);
+    json_t *any = json_pack(
+        "[{s:o}]", "enum", words_json(choice_words(CHOICE_METHOD, NULL, '|', words, sizeof words)));
+    TRY(put(properties, "trainable",
+            json_pack("{s:s,s:s,s:i,s:{s:O}}", "type", "array", "description",
+                      "what is trained of the model, and with which method", "maxItems",
+                      METHODS_MAX, "items", "anyOf", any)));
+    for (int64_t i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "trainable_%s", method[i]->name);
+        snprintf(at, sizeof at, "#/$defs/%s", name);
+        CHECK(json_array_append_new(any, json_pack("{s:s}", "$ref", at)) == 0, NOMEM,
+              "schema: no memory for %s", name);
+        snprintf(at, sizeof at, "#/$defs/%s/properties/", name);
+        TRY(put_block(defs, name, "trainable", method[i]->opts, at));
+        json_t *block = json_object_get(defs, name);
+        TRY(put(json_object_get(block, "properties"), "kind",
+                json_pack("{s:s}", "const", method[i]->name)));
+        TRY(put(block, "required", json_pack("[s]", "kind")));
+    }
+out:
+    json_decref(any);
+    return rc;
+}
+
 Status config_schema_json(json_t **schema)
 {
     Status rc = ST_OK;
@@ -216,6 +245,7 @@ Status config_schema_json(json_t **schema)
     TRY(put_dataset_list(properties, "datasets", "what is trained on, each a map or just a path"));
     TRY(put_dataset_list(properties, "eval_datasets",
                          "what is evaluated on, each a map or just a path"));
+    TRY(put_methods(properties, defs));
     TRY(put_aliases(properties, "", "#/properties/"));
     *schema = all;
     all = NULL;

@@ -28,7 +28,7 @@ static Status canonical_key(const ConfigTree *t, Yaml *map, Yaml *y, const char 
     char place[CONFIG_N_PLACE];
     const char *key = key_canonical(block, y->key);
     if (!*block && strcmp(y->key, "warmup_ratio") == 0) TRY(config_check_ratio(t, y));
-    if (!*block && y->kind == YAML_TEXT) {
+    if ((!*block || strcmp(block, "trainable") == 0) && y->kind == YAML_TEXT) {
         const char *word = key_value(y->key, y->text);
         char *copy = word != y->text ? mem_strdup(word) : NULL;
         CHECK(word == y->text || copy, NOMEM, "config: no memory for a value");
@@ -60,27 +60,28 @@ out:
     return rc;
 }
 
-/* An entry of datasets: that is only a path becomes {path: ...}. */
-static Status canonical_dataset(const ConfigTree *t, Yaml *list, Yaml **entry)
+/* An entry of a list that is only a path, or a kind, becomes {path: ...}, {kind: ...}. */
+static Status canonical_entry(const ConfigTree *t, Yaml *list, const char *block, const char *only,
+                              Yaml **entry)
 {
     Status rc = ST_OK;
-    Yaml *map = NULL, *path = *entry;
-    if (path->kind != YAML_TEXT) return canonical_map(t, path, "datasets");
-    map = yaml_create(YAML_MAP, path->source);
-    CHECK(map, NOMEM, "config: no memory for a dataset");
-    map->line = path->line;
-    char *key = mem_strdup("path");
-    CHECK(key, NOMEM, "config: no memory for a dataset");
-    Yaml *copy = yaml_create(YAML_TEXT, path->source);
+    Yaml *map = NULL, *text = *entry;
+    if (text->kind != YAML_TEXT) return canonical_map(t, text, block);
+    map = yaml_create(YAML_MAP, text->source);
+    CHECK(map, NOMEM, "config: no memory for an entry");
+    map->line = text->line;
+    char *key = mem_strdup(only);
+    CHECK(key, NOMEM, "config: no memory for an entry");
+    Yaml *copy = yaml_create(YAML_TEXT, text->source);
     if (!copy) mem_free(key);
-    CHECK(copy, NOMEM, "config: no memory for a dataset");
+    CHECK(copy, NOMEM, "config: no memory for an entry");
     copy->key = key;
-    copy->line = path->line;
-    copy->quoted = path->quoted;
-    copy->text = path->text;
-    path->text = NULL;
+    copy->line = text->line;
+    copy->quoted = text->quoted;
+    copy->text = text->text;
+    text->text = NULL;
     yaml_append(map, copy);
-    yaml_replace(list, path, map);
+    yaml_replace(list, text, map);
     *entry = map;
     map = NULL;
 out:
@@ -90,16 +91,20 @@ out:
 
 Status config_canonical(const ConfigTree *t, Yaml *root)
 {
-    static const char *const LISTS[] = {"datasets", "eval_datasets"};
+    static const struct {
+        const char *list, *block, *only;
+    } LISTS[] = {{"datasets", "datasets", "path"},
+                 {"eval_datasets", "datasets", "path"},
+                 {"trainable", "trainable", "kind"}};
     Status rc = ST_OK;
     TRY(canonical_map(t, root, ""));
     Yaml *model = yaml_find(root, "model");
     if (model) TRY(canonical_map(t, model, "model"));
     for (int64_t i = 0; i < N_OF(LISTS); i++) {
-        Yaml *list = yaml_find(root, LISTS[i]);
+        Yaml *list = yaml_find(root, LISTS[i].list);
         if (!list || list->kind != YAML_LIST) continue;
         for (Yaml *entry = list->first; entry; entry = entry->next)
-            TRY(canonical_dataset(t, list, &entry));
+            TRY(canonical_entry(t, list, LISTS[i].block, LISTS[i].only, &entry));
     }
 out:
     return rc;

@@ -5,6 +5,44 @@
 
 enum { N_SHOWN = 64 };
 
+const char *choice_key(Choice c)
+{
+    static const char *const KEYS[N_CHOICE] = {"optim", "lr_scheduler_type", "finetuning_type"};
+    return KEYS[c];
+}
+
+typedef struct Chosen {
+    const char *word;
+    const OptSpec *opts;
+} Chosen;
+
+/* The i-th word a choice has; false behind the last. */
+static bool choice_at(Choice c, int64_t i, Chosen *out)
+{
+    int64_t n[N_CHOICE];
+    const OptimDef *const *optim = optim_all(&n[CHOICE_OPTIM]);
+    const SchedDef *const *sched = sched_all(&n[CHOICE_SCHED]);
+    const MethodDef *const *method = method_all(&n[CHOICE_METHOD]);
+    if (i >= n[c]) return false;
+    *out = c == CHOICE_OPTIM   ? (Chosen){optim[i]->name, optim[i]->opts}
+           : c == CHOICE_SCHED ? (Chosen){sched[i]->name, sched[i]->opts}
+                               : (Chosen){method[i]->name, method[i]->opts};
+    return true;
+}
+
+const char *choice_words(Choice c, const char *option, char between, char *buf, size_t n_buf)
+{
+    Chosen chosen;
+    const char separator[] = {between, between == ',' ? ' ' : '\0', '\0'};
+    *buf = '\0';
+    for (int64_t i = 0; choice_at(c, i, &chosen); i++) {
+        const size_t used = strlen(buf);
+        if (option && !opt_find(chosen.opts, option)) continue;
+        snprintf(buf + used, n_buf - used, "%s%s", used ? separator : "", chosen.word);
+    }
+    return buf;
+}
+
 typedef struct Nearest {
     const char *key, *name; /* name: NULL while nothing is near */
     int distance;
@@ -25,8 +63,10 @@ static void consider_all(Nearest *n, const OptSpec *opts)
 
 static const char *nearest_key(const RunConfig *cfg, const char *block, const char *key)
 {
-    static const char *const BLOCKS[] = {"model", "datasets", "eval_datasets", "extends"};
+    static const char *const BLOCKS[] = {"model", "datasets", "eval_datasets", "trainable",
+                                         "extends"};
     OptGroup group[CONFIG_N_GROUP];
+    Chosen method;
     Nearest n = {.key = key,
                  .distance = 2 + (int)strlen(key) / 4}; /* farther away it is another word */
     config_groups(cfg, group);
@@ -34,8 +74,10 @@ static const char *nearest_key(const RunConfig *cfg, const char *block, const ch
     if (strcmp(block, "datasets") == 0) consider_all(&n, DATASET_OPTS);
     for (int i = 0; i < CONFIG_N_GROUP && !*block; i++) consider_all(&n, group[i].opts);
     for (int64_t i = 0; i < N_OF(BLOCKS) && !*block; i++) consider(&n, BLOCKS[i]);
+    for (int64_t i = 0; choice_at(CHOICE_METHOD, i, &method); i++)
+        if (!*block || strcmp(block, "trainable") == 0) consider_all(&n, method.opts);
     for (const KeyAlias *a = KEY_ALIASES; a->spelling; a++)
-        if (strcmp(a->block, block) == 0) consider(&n, a->spelling);
+        if (key_alias_holds(a, block)) consider(&n, a->spelling);
     return n.name;
 }
 
@@ -46,7 +88,7 @@ Status config_refuse_unknown(const RunConfig *cfg, const Yaml *y, const char *bl
     char place[CONFIG_N_PLACE], shown[N_SHOWN], in[N_SHOWN] = "";
     void *at;
     const char *near = nearest_key(cfg, block, y->key),
-               *foreign = *block ? NULL : key_foreign(y->key);
+               *foreign = !*block || strcmp(block, "trainable") == 0 ? key_foreign(y->key) : NULL;
     config_place(cfg->tree, y, place, sizeof place);
     yaml_printable(name, shown, sizeof shown);
     if (*block) snprintf(in, sizeof in, " in %s", block);
@@ -64,20 +106,6 @@ out:
     return rc;
 }
 
-void config_owners(const char *key, bool schedules, char *buf, size_t n_buf)
-{
-    int64_t n = 0;
-    const SchedDef *const *sched = sched_all(&n);
-    const OptimDef *const *optim = schedules ? NULL : optim_all(&n);
-    *buf = '\0';
-    for (int64_t i = 0; i < n; i++) {
-        if (key && !opt_find(schedules ? sched[i]->opts : optim[i]->opts, key)) continue;
-        const size_t used = strlen(buf);
-        snprintf(buf + used, n_buf - used, "%s%s", used ? ", " : "",
-                 schedules ? sched[i]->name : optim[i]->name);
-    }
-}
-
 int config_strength(const RunConfig *cfg, const char *key)
 {
     static const char *const DERIVED[][2] = {{"lr_scheduler_type", "paradigm"},
@@ -89,21 +117,29 @@ int config_strength(const RunConfig *cfg, const char *key)
     return cfg->tree->n_source;
 }
 
+/* The word in force. */
+static const char *chosen_word(const RunConfig *cfg, Choice c)
+{
+    if (c == CHOICE_OPTIM) return cfg->optim;
+    if (c == CHOICE_SCHED) return cfg->lr_scheduler_type;
+    return cfg->n_method > 0 ? cfg->methods[0].def->name : "full";
+}
+
 Status config_refuse_or_leave(const RunConfig *cfg, const Yaml *y, bool *stale)
 {
     Status rc = ST_OK;
-    char place[CONFIG_N_PLACE], names[256];
+    char place[CONFIG_N_PLACE], words[256];
     *stale = false;
-    for (int schedules = 0; schedules < 2; schedules++) {
-        config_owners(y->key, schedules, names, sizeof names);
-        if (!*names) continue;
-        *stale = config_strength(cfg, schedules ? "lr_scheduler_type" : "optim") < y->source;
+    for (Choice c = 0; c < N_CHOICE; c++) {
+        if (!*choice_words(c, y->key, ',', words, sizeof words)) continue;
+        const Yaml *list = c == CHOICE_METHOD ? yaml_find(cfg->tree->root, "trainable") : NULL;
+        *stale = (list ? list->source : config_strength(cfg, choice_key(c))) < y->source;
         if (*stale) goto out;
-        CHECK(false, CONFIG, "%s%s: belongs to %s: %s, this run has %s: %s",
-              config_place(cfg->tree, y, place, sizeof place), y->key,
-              schedules ? "lr_scheduler_type" : "optim", names,
-              schedules ? "lr_scheduler_type" : "optim",
-              schedules ? cfg->lr_scheduler_type : cfg->optim);
+        config_place(cfg->tree, y, place, sizeof place);
+        CHECK(!list || cfg->finetuning_type, CONFIG,
+              "%s%s: belongs into an entry of trainable: (kind: %s)", place, y->key, words);
+        CHECK(false, CONFIG, "%s%s: belongs to %s: %s, this run has %s: %s", place, y->key,
+              choice_key(c), words, choice_key(c), chosen_word(cfg, c));
     }
     TRY(config_refuse_unknown(cfg, y, "", y->key));
 out:

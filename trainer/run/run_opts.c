@@ -19,6 +19,7 @@ const OptSpec RUN_OPTS[] = {
     OPT_STR(RunConfig,   init_from, NULL, "a checkpoint whose weights, and nothing else, the run starts from"),
     OPT_STR(RunConfig,   model_name_or_path, NULL, "a stored model to start from (refused so far: give a model: block)"),
     OPT_STR(RunConfig,   tokenizer, "bytes", "bytes, or the folder of a tokenizer"),
+    OPT_STR(RunConfig,   finetuning_type, NULL, "what is trained: short for one entry of trainable:, whose options then stand at the top; default: full"),
 
     OPT_COUNT(RunConfig, max_steps, 0, 1, 1e12, "optimizer steps; rivals: max_tokens, num_train_epochs"),
     OPT_COUNT(RunConfig, max_tokens, 0, 1, 1e15, "input tokens; rivals: max_steps, num_train_epochs"),
