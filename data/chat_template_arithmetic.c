@@ -108,6 +108,8 @@ Status value_arithmetic(Run *r, Piece op, const Value *a, const Value *b, Value 
         TRY(join_lists(r, a->list, b->list, out));
     } else if (piece_is(op, "*") && a->kind == VALUE_STRING && value_integer(b, &j)) {
         TRY(repeat_string(r, a->str, j, out));
+    } else if (piece_is(op, "*") && b->kind == VALUE_STRING && value_integer(a, &i)) {
+        TRY(repeat_string(r, b->str, i, out));
     } else {
         const Value *odd = a->kind == VALUE_UNDEFINED ? a : b;
         CHECK(odd->kind != VALUE_UNDEFINED, FORMAT, "%s:%d: %s %.*s %s, but \"%.*s\" is undefined",

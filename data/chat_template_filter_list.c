@@ -64,6 +64,7 @@ static Status by_path(Run *r, const Value *v, const Value *path, Value *out)
     }
     CHECK(path->kind == VALUE_STRING, FORMAT, "%s:%d: the name of an attribute is %s", AT(r),
           value_kind(path));
+    TRY(run_charge(r, path->str.n));
     for (int64_t at = 0; at <= path->str.n;) {
         int64_t end = str_find(path->str, at, str_of(PIECE(".")));
         if (end < 0) end = path->str.n;
@@ -86,6 +87,17 @@ static Args rest(const Args *a, int64_t n)
     return (Args){a->value + n, a->name, a->n_positional - n, a->n - n};
 }
 
+/* What select, reject and map go through: nothing of a value that is false, as in jinja2. */
+static Status elements(const Call *c, const List **items)
+{
+    Status rc = ST_OK;
+    static const List NOTHING;
+    *items = &NOTHING;
+    if (value_true(c->v)) TRY(value_items(c->r, c->v, items));
+out:
+    return rc;
+}
+
 /* Keeps the elements that pass a test (the first argument, truth when there is none); by_attribute: an
  * attribute of them, named before the test. */
 static Status keep(const Call *c, bool by_attribute, bool wanted)
@@ -99,7 +111,7 @@ static Status keep(const Call *c, bool by_attribute, bool wanted)
     CHECK(!test || test->kind == VALUE_STRING, FORMAT, "%s:%d: the name of a test is %s", AT(c->r),
           value_kind(test));
     if (test) a = rest(&a, 1);
-    TRY(value_items(c->r, c->v, &items));
+    TRY(elements(c, &items));
     TRY(list_make(c->r, items->n, &kept, c->out));
     kept->n = 0;
     for (int64_t i = 0; i < items->n; i++) {
@@ -143,7 +155,7 @@ Status filter_map(const Call *c)
     TRY(args_check(c->r, c->name, c->a, 1, path ? 0 : 9, path ? "attribute default" : ""));
     CHECK(path || c->a->value[0].kind == VALUE_STRING, FORMAT,
           "%s:%d: map wants attribute=name or the name of a filter", AT(c->r));
-    TRY(value_items(c->r, c->v, &items));
+    TRY(elements(c, &items));
     TRY(list_make(c->r, items->n, &made, c->out));
     for (int64_t i = 0; i < items->n; i++) {
         if (path) {

@@ -213,12 +213,12 @@ Status value_item(Run *r, const Value *v, const Value *key, Value *out)
         const int64_t at = str_at(v->str, i);
         TRY(str_slice(r, v->str, at, at + utf8_bytes(v->str.s[at]), &part));
         *out = STRING(part);
-    } else if (v->kind == VALUE_DICT) {
-        const Value *member;
-        TRY(dict_find(r, v->dict, key, &member));
-        *out = member ? *member
-                      : UNDEFINED(key->kind == VALUE_STRING ? ((Piece){key->str.s, key->str.n})
-                                                            : PIECE("that key"));
+        goto out;
+    }
+    const Value *member = NULL;
+    if (v->kind == VALUE_DICT) TRY(dict_find(r, v->dict, key, &member));
+    if (member) {
+        *out = *member;
     } else {
         const Piece name =
             key->kind == VALUE_STRING ? (Piece){key->str.s, key->str.n} : PIECE("that element");
@@ -270,6 +270,7 @@ Status value_slice(Run *r, const Value *v, const Value *begin, const Value *end,
     if (v->kind == VALUE_LIST) {
         List *list;
         TRY(list_make(r, n, &list, out));
+        list->is_tuple = v->list->is_tuple;
         for (int64_t i = 0; i < n; i++) list->item[i] = v->list->item[from + i * by];
         goto out;
     }

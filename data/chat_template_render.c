@@ -75,19 +75,19 @@ static Status probe(const ChatTemplate *t, const ChatInput *in, Arena *arena, Pr
 {
     Status rc = ST_OK;
     Str told;
-    ChatInput as = *in;
+    ChatInput asking = *in;
     json_t *messages = json_pack("[{s:s,s:s}]", "role", "user", "content", "x");
-    CHECK(messages, NOMEM, "%s: no memory for a conversation", t->name);
     *p = (Probe){.asked = {.s = ""}};
-    rc = render(t, &as, messages, arena, &told);
-    as.add_generation_prompt = true;
-    if (rc == ST_OK) rc = render(t, &as, messages, arena, &p->asked);
-    if (rc == ST_FORMAT || rc == ST_DATA) { /* a template may refuse this conversation */
+    CHECK(messages, NOMEM, "%s: no memory for a conversation", t->name);
+    asking.add_generation_prompt = true;
+    Status tried = render(t, in, messages, arena, &told);
+    if (tried == ST_OK) tried = render(t, &asking, messages, arena, &p->asked);
+    if (tried == ST_FORMAT || tried == ST_DATA) { /* a template may refuse this conversation */
         status_clear();
-        *p = (Probe){.asked = {.s = ""}};
-        rc = ST_OK;
+        p->asked = (Str){.s = ""};
+        goto out;
     }
-    TRY(rc);
+    TRY(tried);
     p->differs = common_prefix(p->asked, told);
     for (int64_t i = 0; i < p->asked.n_mark; i++)
         if (p->asked.mark[i].kind == MARK_TEXT) p->from = p->asked.mark[i].end;
@@ -107,71 +107,70 @@ static int64_t prompt_bytes(const Probe *p, const char *turn, int64_t n)
 }
 
 /* ---- spans ---- */
-typedef struct Trace {          /* of one message in the text */
-    Mark turn, text, generated; /* text: from its first to its last byte inside the turn */
-    bool has_turn, has_text, has_generated;
+typedef struct Range {
+    int64_t begin, end;
+    bool found;
+} Range;
+
+typedef struct Trace { /* of one message in the text */
+    Range anywhere, turn;
+    Range text;      /* from the first to the last byte that came from it, inside its turn */
+    Range generated; /* by {% generation %} */
 } Trace;
 
-static void widen(Mark *m, bool *has, const Mark *by)
+static void widen(Range *r, const Mark *m)
 {
-    if (!*has) *m = *by;
-    if (by->begin < m->begin) m->begin = by->begin;
-    if (by->end > m->end) m->end = by->end;
-    *has = true;
+    if (!r->found || m->begin < r->begin) r->begin = m->begin;
+    if (!r->found || m->end > r->end) r->end = m->end;
+    r->found = true;
 }
 
-/* A message that passes several times has its turn where its content is written. */
-static Status trace(const ChatTemplate *t, Str text, Trace *of, int64_t n)
+/* A message may pass several times: its turn is where its content is written. */
+static Status trace(const ChatTemplate *t, Str text, Trace *of)
 {
     Status rc = ST_OK;
-    for (int pass = 0; pass < 3; pass++)
-        for (int64_t i = 0; i < text.n_mark; i++) {
-            const Mark *m = &text.mark[i];
-            CHECK(m->message < n, BUG, "%s: message %d of %lld", t->name, m->message, LL(n));
-            Trace *o = &of[m->message];
-            const bool inside = o->has_turn && m->begin >= o->turn.begin && m->end <= o->turn.end;
-            if (pass == 0 && m->kind == MARK_TEXT) {
-                widen(&o->text, &o->has_text, m);
-            } else if (pass == 1 && m->kind == MARK_TURN) {
-                const bool meets =
-                    !o->has_text || (m->begin <= o->text.end && m->end >= o->text.begin);
-                if (!o->has_turn && meets) o->turn = *m;
-                if (o->turn.end == m->begin) o->turn.end = m->end;
-                o->has_turn |= meets;
-            } else if (pass == 1 && m->kind == MARK_GENERATED) {
-                CHECK(!o->has_generated || o->generated.end == m->begin, FORMAT,
-                      "%s: message %d has two {%% generation %%} blocks; known: one", t->name,
-                      m->message);
-                widen(&o->generated, &o->has_generated, m);
-            } else if (pass == 2 && m->kind == MARK_TEXT && inside) {
-                if (o->text.kind == MARK_TEXT) o->has_text = false; /* forget what lies elsewhere */
-                widen(&o->text, &o->has_text, m);
-                o->text.kind = MARK_TURN;
-            }
-        }
+    const Mark *end = text.mark + text.n_mark;
+    for (const Mark *m = text.mark; m < end; m++) {
+        Trace *o = &of[m->message];
+        if (m->kind == MARK_TEXT) widen(&o->anywhere, m);
+        if (m->kind != MARK_GENERATED) continue;
+        CHECK(!o->generated.found || o->generated.end == m->begin, FORMAT,
+              "%s: message %d has two {%% generation %%} blocks; known: one", t->name, m->message);
+        widen(&o->generated, m);
+    }
+    for (const Mark *m = text.mark; m < end; m++) {
+        Trace *o = &of[m->message];
+        const Range *at = &o->anywhere;
+        const bool writes_it = !at->found || (m->begin <= at->end && m->end >= at->begin);
+        if (m->kind == MARK_TURN && (o->turn.found ? m->begin == o->turn.end : writes_it))
+            widen(&o->turn, m);
+    }
+    for (const Mark *m = text.mark; m < end; m++) {
+        Trace *o = &of[m->message];
+        const bool inside = m->begin >= o->turn.begin && m->end <= o->turn.end;
+        if (m->kind == MARK_TEXT && (inside || !o->turn.found)) widen(&o->text, m);
+    }
 out:
     return rc;
 }
 
 static ChatSpan span_of(const ChatTemplate *t, const Probe *p, Str text, const Trace *o)
 {
-    ChatSpan s = {0};
-    if (!o->has_turn && !o->has_text) return s;
-    const Mark *turn = o->has_turn ? &o->turn : &o->text;
-    s.turn_begin = turn->begin;
-    s.turn_end = turn->end;
+    const Range *turn = o->turn.found ? &o->turn : &o->text, *text_of = &o->text;
+    ChatSpan s = {.turn_begin = turn->begin, .turn_end = turn->end};
     if (t->has_generation) {
-        if (o->has_generated) s.learn_begin = o->generated.begin, s.learn_end = o->generated.end;
+        s.learn_begin = o->generated.begin;
+        s.learn_end = o->generated.end;
         return s;
     }
-    const int64_t before_text = (o->has_text ? o->text.begin : turn->end) - turn->begin;
-    const int64_t prompt = prompt_bytes(p, text.s + turn->begin, before_text);
-    if (!o->has_text && !prompt) return s;
-    s.learn_begin = prompt ? turn->begin + prompt : o->text.begin;
-    const int64_t least = o->has_text ? o->text.end : s.learn_begin;
-    for (s.learn_end = turn->end;
-         s.learn_end > least && strchr(" \t\r\n", text.s[s.learn_end - 1]);)
-        s.learn_end--;
+    const int64_t header =
+        (text_of->found ? text_of->begin : turn->end) - turn->begin; /* what may be one */
+    const int64_t prompt = prompt_bytes(p, text.s + turn->begin, header);
+    if (!text_of->found && !prompt) return s;
+    s.learn_begin = prompt ? turn->begin + prompt : text_of->begin;
+    const int64_t least = text_of->found ? text_of->end : s.learn_begin;
+    s.learn_end = turn->end;
+    while (s.learn_end > least && strchr(" \t\r\n", text.s[s.learn_end - 1])) s.learn_end--;
     return s;
 }
 
@@ -185,7 +184,7 @@ static Status make_spans(const ChatTemplate *t, const ChatInput *in, Arena *aren
     out->span = mem_array(n, sizeof *out->span);
     CHECK(of && out->span, NOMEM, "%s: no memory for %lld messages", t->name, LL(n));
     if (!t->has_generation) TRY(probe(t, in, arena, &p));
-    TRY(trace(t, text, of, n));
+    TRY(trace(t, text, of));
     for (int64_t i = 0; i < n; i++) out->span[i] = span_of(t, &p, text, &of[i]);
     out->n_span = n;
 out:

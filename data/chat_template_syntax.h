@@ -7,11 +7,11 @@
 /* What a template may ask for; everything beyond is a hostile one. */
 enum {
     SOURCE_MAX_BYTES = 1 << 18,
-    NESTING_MAX = 100,           /* brackets and blocks, while parsing */
-    DEPTH_MAX = 400,             /* of the tree being run, macro calls included */
-    STEP_MAX = 20 * 1000 * 1000, /* nodes run, and every 64 bytes looked at */
-    MEMORY_MAX_BYTES = 1 << 29,  /* of all values one rendering makes */
-    TEXT_MAX_BYTES = 1 << 26,    /* of one string, so of the output */
+    NESTING_MAX = 100,          /* brackets and blocks, while parsing */
+    DEPTH_MAX = 400,            /* of the tree being run, macro calls included */
+    STEP_MAX = 5 * 1000 * 1000, /* nodes run, and every 64 bytes looked at */
+    MEMORY_MAX_BYTES = 1 << 29, /* of all values one rendering makes */
+    TEXT_MAX_BYTES = 1 << 26,   /* of one string, so of the output */
 };
 
 typedef struct Piece { /* bytes that somebody else owns */

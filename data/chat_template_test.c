@@ -31,7 +31,7 @@ static const struct {
     {"integer", TEST_KIND, KIND(INTEGER), false},
     {"float", TEST_KIND, KIND(FLOAT), false},
     {"boolean", TEST_KIND, KIND(BOOLEAN), false},
-    {"callable", TEST_KIND, KIND(MACRO) | KIND(FUNCTION), false},
+    {"callable", TEST_KIND, KIND(MACRO) | KIND(FUNCTION) | KIND(UNDEFINED), false},
     {"true", TEST_CONSTANT, true, false},
     {"false", TEST_CONSTANT, false, false},
     {"equalto", TEST_EQUAL, 0, false},

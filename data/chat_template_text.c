@@ -18,7 +18,7 @@ Status str_trim(Run *r, Str s, const Value *chars, TrimSide side, Str *out)
     if (chars && chars->kind == VALUE_NONE) chars = NULL;
     CHECK(!chars || chars->kind == VALUE_STRING, FORMAT,
           "%s:%d: the characters to strip are %s, not a string", AT(r), value_kind(chars));
-    TRY(run_charge(r, s.n));
+    TRY(run_charge(r, s.n * (1 + (chars ? chars->str.n : 0))));
     while (side & TRIM_LEFT && begin < end && goes(s, begin, chars)) begin += goes(s, begin, chars);
     while (side & TRIM_RIGHT && end > begin) {
         int64_t last = end - 1;
@@ -126,6 +126,7 @@ Status str_split(Run *r, Str s, const Value *separator, int64_t most, Value *out
     int64_t cap = 0, at = 0;
     Str part;
     const bool words = !separator || separator->kind == VALUE_NONE;
+    TRY(run_charge(r, s.n));
     TRY(list_make(r, 0, &list, out));
     if (!words) {
         CHECK(separator->kind == VALUE_STRING && separator->str.n > 0, FORMAT, "%s:%d: split at %s",

@@ -188,6 +188,7 @@ START_TEST(what_is_not_understood_is_named)
         {"{{ 'a'.zfill(3) }}",
          "the method \"zfill\" of a string is not understood; known: of strings strip"},
         {"{{ {'items': 1}.items }}", ".items of a mapping is its method"},
+        {"{{ {'a': 1}['items'] }}", ".items of a mapping is its method"},
         {"{% for i in [1] %}{{ loop.cycle }}{% endfor %}",
          "loop.cycle is not understood; known: index"},
         {"{{ '\xC3\x9F' | upper }}", "\"upper\" of the letter \xC3\x9F is not understood"},
@@ -249,6 +250,14 @@ START_TEST(a_hostile_template_ends)
         "{{ ('a' * 60000000) | replace('a', 'b' * 1000000) }}",
         "{% for a in range(99999) %}{% for b in range(99999) %}{{ 'x' * 1000 }}{% endfor %}{% "
         "endfor %}",
+        "{{ ('a' * 6000000).strip('b' * 6000000) }}",
+        "{% set s = 'a' * 6000000 %}{% for a in range(99999) %}{% set b = s.split('b') %}{% "
+        "endfor %}",
+        "{% set s = 'a' * 6000000 %}{% for a in range(99999) %}{% set b = 'b' in s %}{% endfor %}",
+        "{% set s = 'a' * 6000000 %}{% for a in range(99999) %}{% set b = s == s %}{% endfor %}",
+        "{% set s = 'a' * 6000000 %}{% for a in range(99999) %}{% set b = s[-1] %}{% endfor %}",
+        "{% set s = 'a' * 6000000 %}{% for a in range(99999) %}{% set b = s.replace('b', 'c', 1) "
+        "%}{% endfor %}",
         "{{ range(-9223372036854775807, 9223372036854775807) }}",
         "{{ {'a': 1} | tojson(indent=99999999) }}",
     };

@@ -153,7 +153,7 @@ plain text
 {{ {'a': 1, 2: 'b', none: x} }}
 {{ n + 1 }}{{ n - 5 }}{{ n * 2 }}{{ n / 2 }}{{ 7 // 2 }}{{ -7 // 2 }}{{ 7 % 3 }}{{ -7 % 3 }}{{ 7.5 // 2 }}{{ -7.5 % 2 }}{{ 2 + x }}{{ 6 / 3 }}
 {{ -n }}{{ +n }}{{ - -n }}{{ -x }}{{ 1 - -1 }}
-{{ 'a' + 'b' }}{{ 'a' ~ 1 ~ none ~ x ~ missing }}{{ [1] + [2, 3] }}{{ 'ab' * 3 }}{{ 'ab' * 0 }}
+{{ 'a' + 'b' }}{{ 'a' ~ 1 ~ none ~ x ~ missing }}{{ [1] + [2, 3] }}{{ 'ab' * 3 }}{{ 2 * 'ab' }}{{ 'ab' * 0 }}
 {{ 1 + 2 * 3 - 4 / 2 }}{{ (1 + 2) * 3 }}{{ 'a' ~ 1 + 'b' }}{{ 2 * 3 ~ 4 }}
 {{ 1 < 2 }}{{ 1 < 2 < 3 }}{{ 1 < 3 < 2 }}{{ 2 >= 2 }}{{ 1 != 1.0 }}{{ true == 1 }}{{ 'a' < 'b' }}{{ 'a' == 1 }}{{ none == none }}{{ [1, [2]] == [1, [2]] }}
 {{ {'a': 1} == {'a': 1.0} }}{{ missing == missing }}{{ missing == none }}{{ (1,) == [1] }}{{ 'b' > 'ab' }}{{ 2 <= 1 }}
@@ -161,7 +161,7 @@ plain text
 {{ yes and 'y' }}{{ no and 'y' }}{{ no or 'z' }}{{ blank or missing or 0 or 'last' }}{{ not yes }}{{ not not yes }}{{ not no and yes }}
 {{ 'a' if yes else 'b' }}{{ 'a' if no else 'b' }}{{ 'a' if no }}|{{ 'a' if no else 'b' if no else 'c' }}
 {{ s[0] }}{{ s[-1] }}{{ s[7] }}{{ s[99] }}{{ s[1:3] }}{{ s[:-1] }}{{ s[::-1] }}{{ s[-3:] }}{{ s[8:2:-2] }}{{ s[5:2] }}{{ s[-99:99] }}
-{{ list[0] }}{{ list[-1] }}{{ list[9] }}{{ list[1:] }}{{ list[:2] }}{{ list[::-1] }}{{ list[::2] }}{{ list[none:none] }}{{ list[9:] }}
+{{ list[0] }}{{ list[-1] }}{{ list[9] }}{{ list[1:] }}{{ list[:2] }}{{ list[::-1] }}{{ list[::2] }}{{ list[none:none] }}{{ list[9:] }}{{ (1, 2)[:1] }}
 {{ d.a }}{{ d['a'] }}{{ d.b.c[1] }}{{ d['items'] }}{{ d.zzz }}{{ d['zzz'] }}{{ none.foo }}{{ s.foo }}{{ d.get('a') }}{{ d.get('q') }}{{ d.get('q', 7) }}
 {{ d.keys() | list }}{{ d.values() | list }}{{ d.items() | list }}{{ {'z': 1}.items() | list }}
 {{ s.upper() }}{{ s.lower() }}{{ 'hello wORLD they\'re x1y'.title() }}{{ 'hELLO'.capitalize() }}{{ '\u0416\u0436'.lower() }}
@@ -190,7 +190,7 @@ plain text
 {{ s is string }}{{ n is string }}{{ d is mapping }}{{ list is mapping }}{{ s is iterable }}{{ n is iterable }}{{ missing is iterable }}{{ list is sequence }}{{ s is sequence }}{{ n is sequence }}
 {{ n is number }}{{ x is number }}{{ yes is number }}{{ s is number }}{{ n is integer }}{{ yes is integer }}{{ x is float }}{{ yes is boolean }}{{ yes is true }}{{ no is false }}{{ 1 is true }}
 {{ n is odd }}{{ n is even }}{{ n is divisibleby 3 }}{{ n is divisibleby(2) }}{{ n is equalto 3 }}{{ n is eq(4) }}{{ n is ne 4 }}{{ n is in list }}{{ n is gt 2 }}{{ n is lt 2 }}{{ n is ge 3 }}{{ n is le 3 }}
-{{ not n is defined }}{{ not missing is defined and yes }}{{ n is defined and n is odd }}{{ 1 if n is odd else 2 }}{{ range is callable }}{{ n is callable }}
+{{ not n is defined }}{{ not missing is defined and yes }}{{ n is defined and n is odd }}{{ 1 if n is odd else 2 }}{{ range is callable }}{{ n is callable }}{{ missing is callable }}{{ zero | select | list }}
 {{ range(3) | list }}{{ range(1, 7, 2) | list }}{{ range(3, 0, -1) | list }}{{ range(0) | list }}{{ dict(a=1, b='c') }}
 {% if yes %}a{% endif %}{% if no %}b{% else %}c{% endif %}{% if no %}d{% elif yes %}e{% else %}f{% endif %}{% if no %}{% elif no %}{% endif %}
 {% for i in list %}{{ i }}{% endfor %}{% for i in [] %}x{% else %}none{% endfor %}{% for c in 'h\u00e9' %}[{{ c }}]{% endfor %}{% for k in d %}{{ k }}{% endfor %}
