@@ -129,8 +129,8 @@ static void widen(Range *r, const Mark *m)
 static Status trace(const ChatTemplate *t, Str text, Trace *of)
 {
     Status rc = ST_OK;
-    const Mark *end = text.mark + text.n_mark;
-    for (const Mark *m = text.mark; m < end; m++) {
+    for (int64_t i = 0; i < text.n_mark; i++) {
+        const Mark *m = &text.mark[i];
         Trace *o = &of[m->message];
         if (m->kind == MARK_TEXT) widen(&o->anywhere, m);
         if (m->kind != MARK_GENERATED) continue;
@@ -138,14 +138,16 @@ static Status trace(const ChatTemplate *t, Str text, Trace *of)
               "%s: message %d has two {%% generation %%} blocks; known: one", t->name, m->message);
         widen(&o->generated, m);
     }
-    for (const Mark *m = text.mark; m < end; m++) {
+    for (int64_t i = 0; i < text.n_mark; i++) {
+        const Mark *m = &text.mark[i];
         Trace *o = &of[m->message];
         const Range *at = &o->anywhere;
         const bool writes_it = !at->found || (m->begin <= at->end && m->end >= at->begin);
         if (m->kind == MARK_TURN && (o->turn.found ? m->begin == o->turn.end : writes_it))
             widen(&o->turn, m);
     }
-    for (const Mark *m = text.mark; m < end; m++) {
+    for (int64_t i = 0; i < text.n_mark; i++) {
+        const Mark *m = &text.mark[i];
         Trace *o = &of[m->message];
         const bool inside = m->begin >= o->turn.begin && m->end <= o->turn.end;
         if (m->kind == MARK_TEXT && (inside || !o->turn.found)) widen(&o->text, m);

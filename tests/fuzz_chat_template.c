@@ -1,11 +1,20 @@
 /* fuzz_chat_template.c — any bytes as a chat template: parsed, and run over a short conversation. */
 #include "data/chat_template.h"
 #include <stdlib.h>
-#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-/* Of the first byte: does the model speak next, and is a tool there? The rest is the template. */
+static void expect_spans_in_order(const ChatText *out)
+{
+    for (int64_t i = 0; i < out->n_span; i++) {
+        const ChatSpan *s = &out->span[i];
+        const bool ordered = 0 <= s->turn_begin && s->turn_begin <= s->turn_end &&
+                             s->turn_end <= out->n && 0 <= s->learn_begin &&
+                             s->learn_begin <= s->learn_end && s->learn_end <= out->n;
+        if (!ordered) abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static json_t *messages, *vars;
@@ -17,26 +26,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
                       "function", "name", "f", "arguments", "n", 1, "x", 0.5, "z");
         vars = json_pack("{s:[{s:s}],s:b}", "tools", "name", "f", "enable_thinking", 0);
     }
-    if (n == 0 || !messages || !vars) return 0;
     ChatTemplate *t = NULL;
-    ChatText out = {0};
-    if (chat_template_parse("t", (const char *)data + 1, n - 1, &t) == ST_OK &&
-        chat_template_render(t,
-                             &(ChatInput){.messages = messages,
-                                          .vars = data[0] & 2 ? vars : NULL,
-                                          .bos_token = "<s>",
-                                          .add_generation_prompt = data[0] & 1},
-                             &out) == ST_OK) {
-        for (int64_t i = 0; i < out.n_span; i++) {
-            const ChatSpan *s = &out.span[i];
-            const bool ordered = 0 <= s->turn_begin && s->turn_begin <= s->turn_end &&
-                                 s->turn_end <= out.n && 0 <= s->learn_begin &&
-                                 s->learn_begin <= s->learn_end && s->learn_end <= out.n;
-            if (!ordered) abort();
+    if (!messages || !vars) return 0;
+    if (chat_template_parse("t", (const char *)data, n, &t) == ST_OK)
+        for (int prompt = 0; prompt < 2; prompt++) { /* to learn from; to be answered, with tools */
+            ChatText out;
+            const ChatInput in = {.messages = messages,
+                                  .vars = prompt ? vars : NULL,
+                                  .bos_token = "<s>",
+                                  .add_generation_prompt = prompt};
+            status_clear();
+            if (chat_template_render(t, &in, &out) == ST_OK) expect_spans_in_order(&out);
+            chat_text_fini(&out);
         }
-    }
     status_clear();
-    chat_text_fini(&out);
     chat_template_destroy(t);
     return 0;
 }
