@@ -44,8 +44,8 @@ static Status measure(const Comm *c, const Job *job, TrainState *s, Stepper *st,
     Status rc = ST_OK;
     const RunConfig *cfg = job->cfg;
     const int64_t T = cfg->pack.max_seq_length, tokens = cfg->global_batch_size * T;
-    const double flops = (double)tokens * (model_flops_per_token(&cfg->model, T) -
-                                           model_attention_flops_per_token(&cfg->model, T));
+    const double flops = (double)tokens * (model_flops_per_token(s->net.model, T) -
+                                           model_attention_flops_per_token(s->net.model, T));
     double step[N_ROUND], product[N_ROUND];
     StepResult r;
     product_gflops(c, x); /* both warm up once */

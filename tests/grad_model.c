@@ -62,13 +62,27 @@ START_TEST(one_head_per_key)
 }
 END_TEST
 
-/* What is trained alone gets the gradient that it gets among all. */
-START_TEST(each_parameter_trained_alone)
+START_TEST(every_family)
 {
-    ModelConfig c = toy_config();
+    for (int64_t i = 0; i < N_OF(TOY_FAMILIES); i++) {
+        const ModelConfig c = toy_family_config(TOY_FAMILIES[i]);
+        check_model(&c);
+    }
+}
+END_TEST
+
+START_TEST(gemma2_tied_with_biases)
+{
+    ModelConfig c = toy_family_config("gemma2");
+    c.tie_word_embeddings = c.attention_bias = true;
+    check_model(&c);
+}
+END_TEST
+
+static void check_each_alone(const ModelConfig *cfg)
+{
     ToyModel toy;
-    c.attention_bias = true;
-    toy_model_init(&toy, &c);
+    toy_model_init(&toy, cfg);
     toy_backward(&toy);
     real *all = mem_array(toy.n, sizeof(real));
     T_TRUE(all);
@@ -88,12 +102,22 @@ START_TEST(each_parameter_trained_alone)
     mem_free(all);
     toy_model_fini(&toy);
 }
+
+/* What is trained alone gets the gradient that it gets among all. */
+START_TEST(each_parameter_trained_alone)
+{
+    for (int64_t i = 0; i < N_OF(TOY_FAMILIES); i++) {
+        ModelConfig c = toy_family_config(TOY_FAMILIES[i]);
+        c.attention_bias = strcmp(c.model_type, "llama") == 0;
+        check_each_alone(&c);
+    }
+}
 END_TEST
 
 int main(void)
 {
     omp_set_num_threads(1); /* tiny loops: waiting for threads would be all the time it takes */
-    const TTest *t[] = {grouped_queries, tied_with_biases, one_head_per_key,
-                        each_parameter_trained_alone};
+    const TTest *t[] = {grouped_queries, tied_with_biases,        one_head_per_key,
+                        every_family,    gemma2_tied_with_biases, each_parameter_trained_alone};
     return test_main("grad.model", t, N_OF(t));
 }

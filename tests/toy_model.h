@@ -1,4 +1,4 @@
-/* toy_model.h — a small Llama and a micro-batch of packed documents, for the tests of
+/* toy_model.h — a small model of any family and a micro-batch of packed documents, for the tests of
  * trainer/models. */
 #ifndef TESTS_TOY_MODEL_H
 #define TESTS_TOY_MODEL_H
@@ -29,6 +29,25 @@ static inline ModelConfig toy_config(void)
     c.num_key_value_heads = 2;
     c.head_dim = 4;
     c.max_position_embeddings = 16;
+    return c;
+}
+
+/* What shows the family's own: a window shorter than a document, caps that bend, biases, odd sizes. */
+static const char *const TOY_FAMILIES[] = {"llama", "mistral", "qwen2", "qwen3", "gpt2", "gemma2"};
+
+static inline ModelConfig toy_family_config(const char *model_type)
+{
+    ModelConfig c = toy_config();
+    c.model_type = model_type;
+    c.sliding_window = 3;
+    c.use_sliding_window = true;
+    c.max_window_layers = 1;
+    c.query_pre_attn_scalar = 9;
+    c.attn_logit_softcapping = 2;
+    c.final_logit_softcapping = 3;
+    c.tie_word_embeddings = strcmp(model_type, "gpt2") == 0;
+    if (strcmp(model_type, "gpt2") != 0) return c;
+    c.num_key_value_heads = c.head_dim = 0; /* not its own */
     return c;
 }
 

@@ -1,5 +1,5 @@
-/* unit_model.c — the Llama forward against a plain one, its invariances, its random start, its cost
- * figures. */
+/* unit_model.c — the Llama forward against a plain one; invariances, random start and cost figures of all
+ * families. */
 #include "tests/toy_model.h"
 #include <math.h>
 #include <omp.h>
@@ -145,12 +145,11 @@ END_TEST
 
 /* --- invariances --- */
 
-START_TEST(same_bits_with_checkpointing_and_any_thread_count)
+static void check_same_bits(const ModelConfig *c)
 {
-    const ModelConfig c = toy_config();
     const int n_thread = omp_get_max_threads();
     ToyModel toy;
-    toy_model_init(&toy, &c);
+    toy_model_init(&toy, c);
     const double loss = toy_backward(&toy);
     const size_t bytes = (size_t)toy.n * sizeof(real);
     real *grad = mem_alloc(bytes);
@@ -168,6 +167,14 @@ START_TEST(same_bits_with_checkpointing_and_any_thread_count)
     omp_set_num_threads(n_thread);
     mem_free(grad);
     toy_model_fini(&toy);
+}
+
+START_TEST(same_bits_with_checkpointing_and_any_thread_count)
+{
+    for (int64_t i = 0; i < N_OF(TOY_FAMILIES); i++) {
+        const ModelConfig c = toy_family_config(TOY_FAMILIES[i]);
+        check_same_bits(&c);
+    }
 }
 END_TEST
 
@@ -189,21 +196,76 @@ END_TEST
 
 START_TEST(a_few_steps_downhill_lower_the_loss)
 {
-    const ModelConfig c = toy_config();
-    ToyModel toy;
-    toy_model_init(&toy, &c);
-    const double first = toy_backward(&toy);
-    for (int step = 0; step < 20; step++) {
-        real *w = params_flat(toy.ps);
-        for (int64_t i = 0; i < toy.n; i++) w[i] -= (real)0.02 * toy.grad[i];
-        toy_backward(&toy);
+    for (int64_t i = 0; i < N_OF(TOY_FAMILIES); i++) {
+        const ModelConfig c = toy_family_config(TOY_FAMILIES[i]);
+        ToyModel toy;
+        toy_model_init(&toy, &c);
+        const double first = toy_backward(&toy);
+        for (int step = 0; step < 40; step++) {
+            real *w = params_flat(toy.ps);
+            for (int64_t k = 0; k < toy.n; k++) w[k] -= (real)0.02 * toy.grad[k];
+            toy_backward(&toy);
+        }
+        const double last = toy_loss(&toy);
+        ck_assert_msg(last < 0.7 * first, "%s: %.4f after %.4f", c.model_type, last, first);
+        toy_model_fini(&toy);
     }
-    ck_assert_double_lt(toy_loss(&toy), 0.7 * first);
-    toy_model_fini(&toy);
+}
+END_TEST
+
+/* What the window hides has no influence: the token before it may be any. */
+START_TEST(a_window_hides_what_is_before_it)
+{
+    static const char *const windowed[] = {"mistral", "qwen2", "qwen3"};
+    for (int64_t i = 0; i < N_OF(windowed); i++) {
+        ModelConfig c = toy_family_config(windowed[i]);
+        ToyModel toy;
+        real before[TOY_V], after[TOY_V];
+        const int64_t last = TOY_N - 1;
+        c.num_hidden_layers = 1;
+        c.max_window_layers = 0;
+        toy_model_init(&toy, &c);
+        for (int hidden = 3; hidden >= 2; hidden--) { /* tokens back: the window sees 0, 1, 2 */
+            T_OK(model_logits(toy.model, toy.tape, &toy.batch, 1, &last, before));
+            toy.tokens[last - hidden] = (toy.tokens[last - hidden] + 1) % TOY_V;
+            T_OK(model_logits(toy.model, toy.tape, &toy.batch, 1, &last, after));
+            T_TRUE((memcmp(before, after, sizeof after) == 0) == (hidden == 3));
+        }
+        toy_model_fini(&toy);
+    }
+}
+END_TEST
+
+/* Its row gets no gradient as an input; all other gradients are what they were. */
+START_TEST(padding_learns_nothing_as_an_input)
+{
+    ModelConfig c = toy_config();
+    ToyModel all, padded;
+    toy_model_init(&all, &c);
+    c.pad_token_id = all.tokens[4];
+    toy_model_init(&padded, &c);
+    T_TRUE(toy_backward(&all) == toy_backward(&padded));
+    const Param *table = params_find(all.ps, "model.embed_tokens.weight");
+    const int64_t first = table->offset + c.pad_token_id * c.hidden_size;
+    double size = 0;
+    for (int64_t i = 0; i < all.n; i++) {
+        const bool row = i >= first && i < first + c.hidden_size;
+        T_TRUE(padded.grad[i] == (row ? 0 : all.grad[i]));
+        if (row) size += fabs((double)all.grad[i]);
+    }
+    T_TRUE(size > 1e-3);
+    toy_model_fini(&all);
+    toy_model_fini(&padded);
 }
 END_TEST
 
 /* --- random start --- */
+
+static void declare(const ModelConfig *c, ParamSet **ps, Model **m)
+{
+    T_OK(params_create(ps));
+    T_OK(model_create(c, *ps, m));
+}
 
 static double spread(const Param *p)
 {
@@ -243,6 +305,35 @@ START_TEST(random_weights_have_the_declared_spread)
 }
 END_TEST
 
+/* Matrices stored (in,out) by their inputs; what scales by 1 + weight starts at 0. */
+START_TEST(random_weights_of_other_families)
+{
+    ModelConfig c = toy_family_config("gpt2");
+    ParamSet *ps;
+    Model *m;
+    c.hidden_size = 64;
+    c.intermediate_size = 160;
+    declare(&c, &ps, &m);
+    T_OK(params_seal(ps));
+    model_init_weights(m, 1);
+    const double in = 0.7 / sqrt(64), out = 0.7 / sqrt(160) / sqrt(2 * 2);
+    T_NEAR(spread(params_find(ps, "transformer.h.0.mlp.c_fc.weight")), in, 0.02 * in);
+    T_NEAR(spread(params_find(ps, "transformer.h.1.mlp.c_proj.weight")), out, 0.02 * out);
+    T_TRUE(params_find(ps, "transformer.ln_f.weight")->val[5] == 1);
+    T_TRUE(params_find(ps, "transformer.ln_f.bias")->val[5] == 0);
+    model_destroy(m);
+    params_destroy(ps);
+
+    c = toy_family_config("gemma2");
+    declare(&c, &ps, &m);
+    T_OK(params_seal(ps));
+    model_init_weights(m, 1);
+    T_TRUE(params_find(ps, "model.layers.0.post_feedforward_layernorm.weight")->val[5] == 0);
+    model_destroy(m);
+    params_destroy(ps);
+}
+END_TEST
+
 START_TEST(random_weights_depend_on_seed_and_name_only)
 {
     const ModelConfig c = toy_config();
@@ -279,43 +370,71 @@ END_TEST
 START_TEST(parameters_and_work_are_counted)
 {
     ModelConfig c;
-    ToyModel toy;
+    ParamSet *ps;
+    Model *m;
     opt_set_defaults(MODEL_OPTS, &c);
-    T_OK(model_check_config(&c));
-    T_EQ_I64(model_n_params(&c), 869504); /* the default model is that of the demo */
-    T_NEAR(model_flops_per_token(&c, 128), 5.81e6, 0.01e6);
-    for (int i = 0; i < 4; i++) {
-        c = toy_config();
-        c.tie_word_embeddings = i & 1;
-        c.attention_bias = c.mlp_bias = i & 2;
-        toy_model_init(&toy, &c);
-        T_EQ_I64(params_n_elem(toy.ps), model_n_params(model_config(toy.model)));
-        toy_model_fini(&toy);
+    declare(&c, &ps, &m);
+    T_EQ_I64(model_n_params(m), 869504); /* the default model is that of the demo */
+    T_NEAR(model_flops_per_token(m, 128), 5.81e6, 0.01e6);
+    model_destroy(m);
+    params_destroy(ps);
+    for (int64_t i = 0; i < 2 * N_OF(TOY_FAMILIES); i++) {
+        c = toy_family_config(TOY_FAMILIES[i / 2]);
+        c.tie_word_embeddings = i % 2;
+        declare(&c, &ps, &m);
+        const int64_t n = model_n_params(m),
+                      tables = (c.tie_word_embeddings ? 1 : 2) * TOY_V * c.hidden_size;
+        T_OK(params_seal(ps));
+        T_EQ_I64(params_n_elem(ps), n);
+        const int64_t positions =
+            strcmp(c.model_type, "gpt2") == 0 ? c.max_position_embeddings * c.hidden_size : 0;
+        const double work = model_flops_per_token(m, 5) - model_attention_flops_per_token(m, 5);
+        T_NEAR(work, 6.0 * (double)(n - tables - positions + TOY_V * c.hidden_size), 1e-9);
+        model_destroy(m);
+        params_destroy(ps);
     }
 }
 END_TEST
 
-START_TEST(activation_memory_is_foreseen)
+/* The pairs of a query and a key that a causal mask with a window leaves, counted. */
+START_TEST(a_window_saves_work)
+{
+    enum { T = 40, WINDOW = 6 };
+    static const struct {
+        const char *model_type;
+        int n_windowed; /* of four layers */
+    } of[] = {{"llama", 0}, {"gpt2", 0}, {"mistral", 4}, {"gemma2", 2}, {"qwen2", 3}};
+    for (int64_t i = 0; i < N_OF(of); i++) {
+        ModelConfig c = toy_family_config(of[i].model_type);
+        ParamSet *ps;
+        Model *m;
+        c.num_hidden_layers = 4;
+        c.sliding_window = WINDOW;
+        double full = 0, windowed = 0;
+        for (int t = 0; t < T; t++) {
+            full += t + 0.5; /* the token itself counts half, as in T * T / 2 */
+            windowed += t < WINDOW ? t + 0.5 : WINDOW;
+        }
+        declare(&c, &ps, &m);
+        const int64_t width = c.num_attention_heads * model_config(m)->head_dim;
+        const double pairs = (4 - of[i].n_windowed) * full + of[i].n_windowed * windowed;
+        T_NEAR(model_attention_flops_per_token(m, T), 2 * 12.0 * pairs / T * (double)width, 1e-6);
+        model_destroy(m);
+        params_destroy(ps);
+    }
+}
+END_TEST
+
+static void check_memory(const ModelConfig *c)
 {
     enum { B = 1, T = 128, N = B * T };
-    ModelConfig c;
+    static int32_t tokens[N], doc_start[N];
+    const Batch batch = {
+        .B = B, .T = T, .tokens = tokens, .labels = tokens, .doc_start = doc_start, .n_label = N};
     ParamSet *ps;
     Model *m;
     double loss;
-    static int32_t tokens[N], doc_start[N];
-    const Batch batch = {.B = B,
-                         .T = T,
-                         .tokens = tokens,
-                         .labels = tokens,
-                         .doc_start = doc_start,
-                         .n_label = N};
-    opt_set_defaults(MODEL_OPTS, &c);
-    c.num_hidden_layers = 6;
-    c.hidden_size = 64;
-    c.intermediate_size = 176;
-    T_OK(model_check_config(&c));
-    T_OK(params_create(&ps));
-    T_OK(model_create(&c, ps, &m));
+    declare(c, &ps, &m);
     T_OK(params_seal(ps));
     real *grad = mem_array(params_flat_n(ps), sizeof(real));
     params_bind_grad(ps, grad);
@@ -325,14 +444,27 @@ START_TEST(activation_memory_is_foreseen)
         tape_checkpointing(t, on);
         for (int piece = 0; piece < 2; piece++) T_OK(model_loss(m, t, &batch, true, &loss, NULL));
         const double held = (double)tape_bytes(t),
-                     foreseen = (double)model_activation_bytes(&c, B, T, on);
-        ck_assert_msg(fabs(held / foreseen - 1) < 0.25, "held %.0f bytes, foreseen %.0f", held,
-                      foreseen);
+                     foreseen = (double)model_activation_bytes(m, B, T, on);
+        ck_assert_msg(fabs(held / foreseen - 1) < 0.25, "%s: held %.0f bytes, foreseen %.0f",
+                      c->model_type, held, foreseen);
         tape_destroy(t);
     }
     mem_free(grad);
     model_destroy(m);
     params_destroy(ps);
+}
+
+START_TEST(activation_memory_is_foreseen)
+{
+    for (int64_t i = 0; i < N_OF(TOY_FAMILIES); i++) {
+        ModelConfig c;
+        opt_set_defaults(MODEL_OPTS, &c);
+        c.model_type = TOY_FAMILIES[i];
+        c.num_hidden_layers = 6;
+        c.hidden_size = 64;
+        c.intermediate_size = 176;
+        check_memory(&c);
+    }
 }
 END_TEST
 
@@ -365,7 +497,7 @@ START_TEST(impossible_sizes_are_refused)
             "num_attention_heads 4 is no multiple of num_key_value_heads 3");
     c = toy_config();
     c.model_type = "lama";
-    T_FAILS(try_config(&c), CONFIG, "unknown model_type \"lama\"; known: llama");
+    T_FAILS(try_config(&c), CONFIG, "unknown model_type \"lama\"; known: llama|mistral");
 }
 END_TEST
 
@@ -400,16 +532,18 @@ END_TEST
 
 START_TEST(running_out_of_memory_is_an_error_and_leaks_nothing)
 {
-    const ModelConfig c = toy_config();
     const int64_t live = mem_live();
-    for (int n = 1;; n++) {
-        fault_arm(n, false);
-        const Status rc = try_config(&c);
-        const bool hit = fault_disarm();
-        T_TRUE(hit == (rc == ST_NOMEM));
-        status_clear();
-        T_EQ_I64(mem_live(), live);
-        if (!hit) break;
+    for (int64_t i = 0; i < N_OF(TOY_FAMILIES); i++) {
+        const ModelConfig c = toy_family_config(TOY_FAMILIES[i]);
+        for (int n = 1;; n++) {
+            fault_arm(n, false);
+            const Status rc = try_config(&c);
+            const bool hit = fault_disarm();
+            T_TRUE(hit == (rc == ST_NOMEM));
+            status_clear();
+            T_EQ_I64(mem_live(), live);
+            if (!hit) break;
+        }
     }
 }
 END_TEST
@@ -422,9 +556,13 @@ int main(void)
         same_bits_with_checkpointing_and_any_thread_count,
         gradients_are_added_and_not_divided,
         a_few_steps_downhill_lower_the_loss,
+        a_window_hides_what_is_before_it,
+        padding_learns_nothing_as_an_input,
         random_weights_have_the_declared_spread,
+        random_weights_of_other_families,
         random_weights_depend_on_seed_and_name_only,
         parameters_and_work_are_counted,
+        a_window_saves_work,
         activation_memory_is_foreseen,
         impossible_sizes_are_refused,
         batches_that_do_not_fit_are_refused,

@@ -306,7 +306,7 @@ START_TEST(shapes_that_do_not_fit_are_named)
     T_OK(tape_param(t, params_find(toy.ps, "mix"), &w));
     T_FAILS(tape_linear(t, x, w, NULL, &y), SHAPE, "x has 47 columns, w has 48");
     T_FAILS(tape_add(t, x, w, &y), SHAPE, "dim 0 of a is 70, of b 48");
-    T_FAILS(tape_embedding(t, w, ids, 2, &y), SHAPE, "id 48 at 1, the table has 48 rows");
+    T_FAILS(tape_embedding(t, w, ids, 2, -1, &y), SHAPE, "id 48 at 1, the table has 48 rows");
     tape_destroy(t);
     toy_fini(&toy);
 }
@@ -328,7 +328,7 @@ START_TEST(frozen_half_precision_weights_are_read_as_they_are)
     T_OK(tape_create(&t));
     for (int64_t i = 0; i < N_OF(tables); i++) {
         T_OK(tape_const(t, tables[i].dtype, tables[i].raw, 2, (int64_t[]){2, 4}, &table));
-        T_OK(tape_embedding(t, table, ids, 2, &y));
+        T_OK(tape_embedding(t, table, ids, 2, -1, &y));
         T_TRUE(memcmp(y->val, rows + 4, 4 * sizeof(real)) == 0);
         T_TRUE(memcmp(y->val + 4, rows, 4 * sizeof(real)) == 0);
         T_OK(tape_const(t, DT_REAL, ones, 2, (int64_t[]){1, 4}, &x));

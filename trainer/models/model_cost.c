@@ -1,40 +1,47 @@
-/* model_cost.c — parameters, work and memory as functions of the sizes. */
-#include "trainer/models/model.h"
+/* model_cost.c — parameters, work and memory, from what was declared and the sizes. */
+#include "trainer/models/transformer.h"
 
-int64_t model_n_params(const ModelConfig *c)
+int64_t model_n_params(const Model *m)
 {
-    const int64_t C = c->hidden_size, I = c->intermediate_size;
-    const int64_t A = c->num_attention_heads * c->head_dim,
-                  K = c->num_key_value_heads * c->head_dim;
-    int64_t layer = 2 * C + 2 * A * C + 2 * K * C + 3 * I * C;
-    if (c->attention_bias) layer += A + 2 * K + C;
-    if (c->mlp_bias) layer += 2 * I + C;
-    return (c->tie_word_embeddings ? 1 : 2) * c->vocab_size * C + c->num_hidden_layers * layer + C;
+    const ModelView view = model_view(m);
+    int64_t n = 0;
+    for (int64_t i = 0; i < view.n_param; i++) n += view.param[i]->n;
+    return n;
 }
 
-double model_attention_flops_per_token(const ModelConfig *c, int64_t T)
+/* Keys a token sees in a causal layer, on average, twice: all T without a window. */
+static double keys_twice(const ModelConfig *c, bool windowed, double T)
 {
-    return 12.0 * (double)c->num_hidden_layers * (double)T *
-           (double)(c->num_attention_heads * c->head_dim);
+    const double w = (double)c->sliding_window;
+    return windowed && w < T ? 2 * w - w * w / T : T;
 }
 
-double model_flops_per_token(const ModelConfig *c, int64_t T)
+double model_attention_flops_per_token(const Model *m, int64_t T)
 {
-    const int64_t input_only = c->tie_word_embeddings ? 0 : c->vocab_size * c->hidden_size;
-    return 6.0 * (double)(model_n_params(c) - input_only) + model_attention_flops_per_token(c, T);
+    const ModelConfig *c = model_config(m);
+    double keys = 0;
+    for (int64_t i = 0; i < c->num_hidden_layers; i++)
+        keys += keys_twice(c, layer_is_windowed(model_def(m), c, i), (double)T);
+    return 12.0 * keys * (double)(c->num_attention_heads * c->head_dim);
 }
 
-int64_t model_activation_bytes(const ModelConfig *c, int64_t B, int64_t T, bool checkpointing)
+double model_flops_per_token(const Model *m, int64_t T)
 {
-    const int64_t C = c->hidden_size, I = c->intermediate_size;
-    const int64_t A = c->num_attention_heads * c->head_dim,
-                  K = c->num_key_value_heads * c->head_dim;
-    const int64_t layer = 6 * C       /* two norms, two sublayers, two sums */
-                          + 2 * A + K /* q before and after rotation, v */
-                          + 2 * K + A /* k before and after rotation, attention */
-                          + 3 * I;    /* gate, up, their product */
-    const int64_t grads = 2 * C + 3 * I;
-    const int64_t layers =
-        checkpointing ? c->num_hidden_layers * C + layer : c->num_hidden_layers * layer;
-    return B * T * (2 * C + layers + grads) * (int64_t)sizeof(real);
+    const ModelView view = model_view(m);
+    const Param *head = model_head(m);
+    int64_t multiplied = 0;
+    for (int64_t i = 0; i < view.n_param; i++)
+        if (view.param[i]->kind != PARAM_EMBEDDING || view.param[i] == head)
+            multiplied += view.param[i]->n;
+    return 6.0 * (double)multiplied + model_attention_flops_per_token(m, T);
+}
+
+int64_t model_activation_bytes(const Model *m, int64_t B, int64_t T, bool checkpointing)
+{
+    const ModelConfig *c = model_config(m);
+    const int64_t C = c->hidden_size, n = c->num_hidden_layers,
+                  block = model_def(m)->block_width(c);
+    const int64_t grads = 2 * C + 3 * c->intermediate_size;
+    const int64_t blocks = checkpointing ? n * C + block : n * block;
+    return B * T * (2 * C + blocks + grads) * (int64_t)sizeof(real);
 }

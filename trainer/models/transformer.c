@@ -1,6 +1,7 @@
 /* transformer.c — see transformer.h. */
 #include "trainer/models/transformer.h"
 #include "trainer/base/mem.h"
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -56,8 +57,9 @@ Status linear_declare(Build *b, Linear *l, int64_t n_out, int64_t n_in, bool bia
     site->layer = b->layer;
     site->n_in = n_in;
     site->n_out = n_out;
-    TRY(param_declare(b->ps, &site->weight, PARAM_MATRIX, 2, (int64_t[]){n_out, n_in}, stem,
-                      ".weight"));
+    site->in_out = b->in_out;
+    const int64_t dim[] = {b->in_out ? n_in : n_out, b->in_out ? n_out : n_in};
+    TRY(param_declare(b->ps, &site->weight, PARAM_MATRIX, 2, dim, stem, ".weight"));
     if (bias) TRY(param_declare(b->ps, &l->bias, PARAM_BIAS, 1, &n_out, stem, ".bias"));
     l->site = site;
 out:
@@ -79,39 +81,97 @@ Status norm_declare(Build *b, const Param **p, int64_t C, const char *fmt, ...)
     return param_declare(b->ps, p, PARAM_NORM, 1, &C, stem, ".weight");
 }
 
-Status piece_make(Tape *t, const ModelConfig *cfg, const RopeTable *rope, const Batch *batch,
-                  Piece **piece)
+Status layernorm_declare(Build *b, LayerNorm *norm, int64_t C, const char *fmt, ...)
+{
+    Status rc = ST_OK;
+    char stem[NAME_MAX_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(stem, sizeof stem, fmt, args);
+    va_end(args);
+    TRY(param_declare(b->ps, &norm->weight, PARAM_NORM, 1, &C, stem, ".weight"));
+    TRY(param_declare(b->ps, &norm->bias, PARAM_BIAS, 1, &C, stem, ".bias"));
+out:
+    return rc;
+}
+
+double linear_init_std(const ModelConfig *cfg, int64_t n_in, bool to_stream)
+{
+    const double std = 0.7 / sqrt((double)n_in);
+    return to_stream ? std / sqrt(2.0 * (double)cfg->num_hidden_layers) : std;
+}
+
+bool layer_is_windowed(const ModelDef *def, const ModelConfig *cfg, int64_t layer)
+{
+    return def->windowed && def->windowed(cfg, layer);
+}
+
+/* --- one micro-batch --- */
+
+static Status piece_positions(Piece *p, const Batch *batch, int32_t *pos)
+{
+    Status rc = ST_OK;
+    for (int64_t n = 0; n < p->N; n++) {
+        const int64_t in_row = n % batch->T, doc_start = batch->doc_start[n];
+        CHECK(doc_start >= 0 && doc_start <= in_row, SHAPE,
+              "token %lld: its document starts at %lld", LL(in_row), LL(doc_start));
+        pos[n] = (int32_t)(in_row - doc_start);
+    }
+    p->pos = pos;
+out:
+    return rc;
+}
+
+/* Token n sees its document up to itself, at most the last `window` tokens of it. */
+static Status piece_keys(Tape *t, const Piece *p, int64_t B, int64_t window, AttentionArg *arg)
+{
+    Status rc = ST_OK;
+    const ModelConfig *c = p->cfg;
+    KeyRange *range = tape_alloc(t, p->N, sizeof *range);
+    CHECK(range, NOMEM, "key ranges of %lld tokens", LL(p->N));
+    for (int64_t n = 0; n < p->N; n++) {
+        const int64_t back = p->pos[n] < window ? p->pos[n] : window - 1;
+        range[n] = (KeyRange){(int32_t)(n - back), (int32_t)(n + 1)};
+    }
+    *arg = (AttentionArg){.keys = {p->N, p->N, B, 1, range},
+                          .n_head = c->num_attention_heads,
+                          .n_kv_head = c->num_key_value_heads,
+                          .head_dim = c->head_dim};
+out:
+    return rc;
+}
+
+static int64_t longest_document(const Piece *p)
+{
+    int32_t last = 0;
+    for (int64_t n = 0; n < p->N; n++)
+        if (p->pos[n] > last) last = p->pos[n];
+    return last + 1;
+}
+
+Status piece_make(Tape *t, const ModelConfig *cfg, const ModelDef *def, RopeCache *rope,
+                  const Batch *batch, Piece **piece)
 {
     Status rc = ST_OK;
     const int64_t B = batch->B, T = batch->T, N = B * T;
-    CHECK(T <= cfg->max_position_embeddings, CONFIG,
+    CHECK(T <= model_max_positions(cfg), CONFIG,
           "a row has %lld tokens, max_position_embeddings is %lld", LL(T),
           LL(cfg->max_position_embeddings));
     Piece *p = tape_alloc(t, 1, sizeof *p);
     int32_t *pos = tape_alloc(t, N, sizeof *pos);
-    KeyRange *range = tape_alloc(t, N, sizeof *range);
-    CHECK(p && pos && range, NOMEM, "positions of %lld tokens", LL(N));
-    for (int64_t n = 0; n < N; n++) {
-        const int64_t in_row = n % T, doc_start = batch->doc_start[n];
-        CHECK(doc_start >= 0 && doc_start <= in_row, SHAPE,
-              "token %lld: its document starts at %lld", LL(in_row), LL(doc_start));
-        pos[n] = (int32_t)(in_row - doc_start);
-        range[n] = (KeyRange){(int32_t)(n - in_row + doc_start), (int32_t)(n + 1)};
-    }
-    *p = (Piece){.B = B,
-                 .T = T,
-                 .tokens = batch->tokens,
-                 .pos = pos,
-                 .noise = batch->noise,
-                 .attention = {.keys = {N, N, B, 1, range},
-                               .n_head = cfg->num_attention_heads,
-                               .n_kv_head = cfg->num_key_value_heads,
-                               .head_dim = cfg->head_dim},
-                 .rope = *rope};
+    CHECK(p && pos, NOMEM, "positions of %lld tokens", LL(N));
+    *p = (Piece){.cfg = cfg, .N = N, .tokens = batch->tokens, .noise = batch->noise};
+    TRY(piece_positions(p, batch, pos));
+    TRY(piece_keys(t, p, B, INT64_MAX, &p->attention));
+    if (def->windowed && cfg->sliding_window > 0)
+        TRY(piece_keys(t, p, B, cfg->sliding_window, &p->window));
+    if (def->rotary) TRY(rope_cache_get(rope, cfg, longest_document(p), &p->rope));
     *piece = p;
 out:
     return rc;
 }
+
+/* --- layers --- */
 
 Status linear_forward(Tape *t, const Piece *p, const Linear *l, Tensor *x, Tensor **y)
 {
@@ -119,7 +179,7 @@ Status linear_forward(Tape *t, const Piece *p, const Linear *l, Tensor *x, Tenso
     Tensor *w, *bias = NULL;
     TRY(tape_param(t, l->site->weight, &w));
     if (l->bias) TRY(tape_param(t, l->bias, &bias));
-    TRY(tape_linear(t, x, w, bias, y));
+    TRY(l->site->in_out ? tape_linear_in_out(t, x, w, bias, y) : tape_linear(t, x, w, bias, y));
     for (int64_t i = 0; p->hooks && i < p->hooks->n; i++) {
         const Hook *h = &p->hooks->at[i];
         if (h->def->linear) TRY(h->def->linear(h->self, t, l->site, p->noise, x, *y, y));
@@ -138,12 +198,24 @@ out:
     return rc;
 }
 
-Status table_forward(Tape *t, const Param *table, const Piece *piece, Tensor **y)
+Status layernorm_forward(Tape *t, const LayerNorm *norm, double eps, Tensor *x, Tensor **y)
+{
+    Status rc = ST_OK;
+    Tensor *scale, *shift;
+    TRY(tape_param(t, norm->weight, &scale));
+    TRY(tape_param(t, norm->bias, &shift));
+    TRY(tape_layernorm(t, x, scale, shift, eps, y));
+out:
+    return rc;
+}
+
+Status table_forward(Tape *t, const Param *table, const int32_t *ids, int64_t n, int64_t pad_id,
+                     Tensor **y)
 {
     Status rc = ST_OK;
     Tensor *rows;
     TRY(tape_param(t, table, &rows));
-    TRY(tape_embedding(t, rows, piece->tokens, piece->B * piece->T, y));
+    TRY(tape_embedding(t, rows, ids, n, pad_id, y));
 out:
     return rc;
 }

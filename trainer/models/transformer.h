@@ -3,29 +3,37 @@
 #ifndef TRAINER_MODELS_TRANSFORMER_H
 #define TRAINER_MODELS_TRANSFORMER_H
 #include "trainer/models/hook.h"
-#include "trainer/models/model.h"
+#include "trainer/models/model_keys.h"
+#include "trainer/models/rope_cache.h"
 
 typedef struct Linear {
     const Site *site;  /* its name and weight */
     const Param *bias; /* (out); NULL: none */
 } Linear;
 
+typedef struct LayerNorm {
+    const Param *weight, *bias; /* (C) */
+} LayerNorm;
+
 /* A model while it is declared. */
 typedef struct Build {
     ParamSet *ps;
-    const ModelConfig *cfg;
-    int layer; /* the block that is being declared */
+    const struct ModelDef *def;
+    const ModelConfig *cfg; /* complete; stays as long as the model */
+    int layer;              /* the block that is being declared */
+    bool in_out;            /* linear layers are stored (in,out) */
     Site **site;
     int64_t n_site;
 } Build;
 
 /* What the layers share while they see one micro-batch; lives on the tape. */
 typedef struct Piece {
-    int64_t B, T;
-    const int32_t *tokens; /* (B*T) */
-    const int32_t *pos;    /* (B*T) within the document */
-    AttentionArg attention;
-    RopeTable rope;
+    const ModelConfig *cfg;
+    int64_t N;                      /* B*T */
+    const int32_t *tokens;          /* (N) */
+    const int32_t *pos;             /* (N) within the document */
+    AttentionArg attention, window; /* over the document, over its last sliding_window tokens */
+    RopeTable rope;                 /* of rotary families */
     const Hooks *hooks;
     uint64_t noise; /* of the micro-batch, for dropout; 0: none */
 } Piece;
@@ -33,18 +41,27 @@ typedef struct Piece {
 /* One model family. `net` is its own struct of weights; forward gives the normed hidden states
  * (B*T,C). */
 typedef struct ModelDef {
-    const char *model_type;
-    const char *prefix; /* of the names inside the blocks: "model." */
-    const char *const
-        *buffers; /* ends of names of stored tensors that are no weights; NULL after the
-                                   last, or NULL */
+    const char *model_type, *architecture; /* as config.json has them */
+    const ModelKey *keys;                  /* end with a NULL key */
+    const ModelFixedKey *fixed;            /* end with a NULL key; beside those of all families */
+    const char *prefix;         /* of all names but the head's, left out where a file has no head */
+    const char *const *buffers; /* ends of names of stored tensors that are no weights; NULL after
+                                   the last, or NULL */
+    bool rotary;                /* positions turn queries and keys */
+    double norm_offset;         /* norms scale by offset + weight */
+    bool (*windowed)(const ModelConfig *cfg, int64_t layer); /* NULL: no layer has a window */
     Status (*create)(Build *b, void **net);
     void (*destroy)(void *net);
     Status (*forward)(const void *net, Tape *t, const Piece *piece, Tensor **x);
     const Param *(*head)(const void *net); /* (V,C) */
     double (*init_std)(const ModelConfig *cfg,
-                       const Param *weight); /* scheme "scaled"; matrices, embeddings */
+                       const Param *weight);        /* scheme "scaled"; matrices, embeddings */
+    int64_t (*block_width)(const ModelConfig *cfg); /* numbers a tape holds per block and token */
 } ModelDef;
+
+const ModelDef *model_def(const Model *m);
+const Param *model_head(const Model *m); /* (V,C) */
+bool layer_is_windowed(const ModelDef *def, const ModelConfig *cfg, int64_t layer);
 
 /* Declare "<name>.weight" and, where asked for, "<name>.bias"; name is given by fmt. A linear layer is a
  * site of b->layer. */
@@ -53,15 +70,22 @@ CHECKED Status linear_declare(Build *b, Linear *l, int64_t n_out, int64_t n_in, 
 CHECKED Status table_declare(Build *b, const Param **p, int64_t V, int64_t C, const char *name);
 CHECKED Status norm_declare(Build *b, const Param **p, int64_t C, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+CHECKED Status layernorm_declare(Build *b, LayerNorm *norm, int64_t C, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 void build_fini(Build *b); /* frees the sites */
 
-const ModelDef *model_def(const Model *m);
+/* Standard deviation of "scaled" random weights that are read by n_in inputs; less for what writes to the
+ * residual stream. */
+double linear_init_std(const ModelConfig *cfg, int64_t n_in, bool to_stream);
 
-CHECKED Status piece_make(Tape *t, const ModelConfig *cfg, const RopeTable *rope,
+CHECKED Status piece_make(Tape *t, const ModelConfig *cfg, const ModelDef *def, RopeCache *rope,
                           const Batch *batch, Piece **piece);
 
-/* Layers on their weights. x and *y may be the same variable. */
+/* Layers on their weights. x and *y may be the same variable. A norm's weight may be a divisor of the
+ * columns: then each such part of a row, a head, is normed by itself. */
 CHECKED Status linear_forward(Tape *t, const Piece *p, const Linear *l, Tensor *x, Tensor **y);
 CHECKED Status norm_forward(Tape *t, const Param *w, double eps, Tensor *x, Tensor **y);
-CHECKED Status table_forward(Tape *t, const Param *table, const Piece *piece, Tensor **y);
+CHECKED Status layernorm_forward(Tape *t, const LayerNorm *norm, double eps, Tensor *x, Tensor **y);
+CHECKED Status table_forward(Tape *t, const Param *table, const int32_t *ids, int64_t n,
+                             int64_t pad_id, Tensor **y);
 #endif

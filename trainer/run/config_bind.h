@@ -60,6 +60,5 @@ CHECKED Status config_check(RunConfig *cfg);
 
 /* What keeps anything from reading this key, as the other options stand; NULL: it is read. */
 const KeyNeed *config_unmet(const RunConfig *cfg, const char *key);
-const KeyNeed *model_unmet(const ModelConfig *m, const char *key);
 const KeyNeed *dataset_unmet(const DatasetOpts *d, const char *key);
 #endif

@@ -74,17 +74,6 @@ const KeyNeed *config_unmet(const RunConfig *cfg, const char *key)
     return NULL;
 }
 
-const KeyNeed *model_unmet(const ModelConfig *m, const char *key)
-{
-    char value[N_SHOWN];
-    for (const KeyNeed *need = KEY_NEEDS; need->key; need++) {
-        if (strcmp(need->block, "model") != 0 || strcmp(need->key, key) != 0) continue;
-        opt_print(opt_find(MODEL_OPTS, need->selector), m, value, sizeof value);
-        if (!key_need_met(need, value)) return need;
-    }
-    return NULL;
-}
-
 const KeyNeed *dataset_unmet(const DatasetOpts *d, const char *key)
 {
     const DatasetDef *def = NULL;
@@ -275,18 +264,20 @@ static Status check_model(RunConfig *cfg)
     Yaml *block = yaml_find(cfg->tree->root, "model");
     for (Yaml *y = block ? block->first : NULL, *next; y; y = next) {
         next = y->next;
-        const KeyNeed *need = model_unmet(&cfg->model, y->key);
-        if (!need) continue;
-        const Yaml *choice = yaml_find(block, need->selector);
+        const char *selector = model_unread(&cfg->model, y->key);
+        if (!selector) continue;
+        const Yaml *choice = yaml_find(block, selector);
         snprintf(key, sizeof key, "model.%s", y->key);
-        opt_print(opt_find(MODEL_OPTS, need->selector), &cfg->model, value, sizeof value);
-        if (!choice || choice->source >= y->source) TRY(refuse_unread(cfg, key, need, value));
+        opt_print(opt_find(MODEL_OPTS, selector), &cfg->model, value, sizeof value);
+        CHECK(choice && choice->source < y->source, CONFIG,
+              "%s%s: is set but never read: this run has %s: %s", place_of(cfg, key, place), key,
+              selector, *value ? value : "none");
         set_default(opt_find(MODEL_OPTS, y->key), &cfg->model);
         yaml_destroy(yaml_detach(block, y));
     }
     rc = model_check_config(&cfg->model);
     TRY(config_refuse(rc, place_of(cfg, "model", place), "model"));
-    const int64_t n_position = cfg->model.max_position_embeddings;
+    const int64_t n_position = model_max_positions(&cfg->model);
     CHECK(cfg->pack.max_seq_length <= n_position, CONFIG,
           "%smax_seq_length: found %lld, expected at most model.max_position_embeddings: %lld",
           place_of(cfg, "max_seq_length", place), LL(cfg->pack.max_seq_length), LL(n_position));

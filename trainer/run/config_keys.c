@@ -186,7 +186,6 @@ const KeyNeed KEY_NEEDS[] = {
     {"", "packing_attention",   "packing", "true"},
     {"", "min_lr",              "lr_scheduler_type", "!constant"},
     {"", "min_lr_ratio",        "lr_scheduler_type", "!constant"},
-    {"model", "initializer_range", "initializer", "normal"},
     {"", "chat_template",       "datasets", "messages"},
     {"", "roles_to_train",      "datasets", "messages"},
     {"", "train_on_inputs",     "datasets", "completion|alpaca|messages"},

@@ -112,7 +112,7 @@ Status config_to_json(const RunConfig *cfg, json_t **json)
             if (speaks(cfg, s->name) && !config_unmet(cfg, s->name))
                 TRY(put_option(all, s, group[i].at));
     for (const OptSpec *s = MODEL_OPTS; s->type != OPT_END_T; s++)
-        if (!model_unmet(&cfg->model, s->name)) TRY(put_option(model, s, &cfg->model));
+        if (!model_unread(&cfg->model, s->name)) TRY(put_option(model, s, &cfg->model));
     CHECK(json_object_set(all, "model", model) == 0, NOMEM, "config: no memory for JSON");
     if (cfg->n_method > 0) TRY(put_methods(all, cfg));
     const bool weighted = cfg->max_steps > 0 || cfg->max_tokens > 0;

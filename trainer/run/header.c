@@ -76,7 +76,7 @@ Status header_print(const Plan *plan, Progress **progress)
                     cfg->version ? "  " : "", cfg->version ? cfg->version : "",
                     cfg->run_name ? "  " : "", cfg->run_name ? cfg->run_name : "");
     progress_header(*progress, "trains", "%s parameters (all), %s optimizer, %s rate up to %g",
-                    progress_count((double)model_n_params(&cfg->model), count), cfg->optim,
+                    progress_count((double)model_n_params(plan->net.model), count), cfg->optim,
                     cfg->lr_scheduler_type, ((const SchedCommon *)cfg->sched_opts)->learning_rate);
     print_data(job, *progress);
     print_machine(plan, *progress);

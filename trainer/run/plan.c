@@ -46,7 +46,7 @@ static void plan_memory(Plan *p)
     m->gradients = tree_sum_bytes(p->job->comm, stepper_groups(cfg), n);
     m->optimizer = cfg->optim_def->n_slot * vector;
     m->average = cfg->average_main ? vector : 0;
-    m->activations = model_activation_bytes(&cfg->model, cfg->micro_batch_size,
+    m->activations = model_activation_bytes(p->net.model, cfg->micro_batch_size,
                                             cfg->pack.max_seq_length, cfg->gradient_checkpointing);
     m->data = data_bytes(p->job);
     m->total = m->weights + m->gradients + m->optimizer + m->average + m->activations + m->data;
@@ -185,10 +185,10 @@ static Status create(const Job *job, Plan **out)
     CHECK(p, NOMEM, "plan: %zu bytes", sizeof *p);
     p->job = job;
     p->tokens_per_step = cfg->global_batch_size * cfg->pack.max_seq_length;
-    p->flops_per_step =
-        (double)p->tokens_per_step * model_flops_per_token(&cfg->model, cfg->pack.max_seq_length);
     p->n_core = comm_size(job->comm) * omp_get_max_threads();
     TRY(network_declare(cfg, &p->net));
+    p->flops_per_step = (double)p->tokens_per_step *
+                        model_flops_per_token(p->net.model, cfg->pack.max_seq_length);
     TRY(legs_reached(job, p->reached));
     for (int64_t i = 0; i < job->n_leg; i++) p->steps_left += job->leg[i].to - p->reached[i];
     TRY(plan_cost(p));

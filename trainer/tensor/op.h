@@ -131,6 +131,7 @@ typedef struct RopeTable {
 typedef struct EmbeddingArg {
     int64_t n;
     const int32_t *ids; /* (n) rows of the table */
+    int64_t pad_id;     /* its row gets no gradient from here, as PyTorch's padding_idx; -1: all do */
 } EmbeddingArg;
 typedef struct LinearArg {
     bool in_out; /* w is stored (I,O), as Conv1D of GPT-2 does, not (O,I) */

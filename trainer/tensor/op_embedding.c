@@ -2,8 +2,8 @@
  *
  *   y[n] = table[ids[n]]
  * Backward:
- *   dtable[i] = sum over n with ids[n] = i of dy[n], in the order of n; threads share out the
- * columns
+ *   dtable[i] = sum over n with ids[n] = i of dy[n], in the order of n, 0 for the padding; threads
+ * share out the columns
  */
 #include "trainer/tensor/dtype.h"
 #include "trainer/tensor/op.h"
@@ -47,6 +47,7 @@ static void embedding_bwd(OpCall *k)
     for (int64_t first = 0; first < C; first += COLUMNS) {
         const int64_t end = first + COLUMNS < C ? first + COLUMNS : C;
         for (int64_t n = 0; n < a->n; n++) {
+            if (a->ids[n] == a->pad_id) continue;
             const real *restrict dy = k->out->grad + n * C;
             real *restrict d = dtable + a->ids[n] * C;
             for (int64_t c = first; c < end; c++) d[c] += dy[c];
@@ -56,7 +57,7 @@ static void embedding_bwd(OpCall *k)
 
 // clang-format off
 static const int32_t embedding_case_ids[] = { 2, 0, 2, 3 };
-static const EmbeddingArg embedding_case_arg = { N_OF(embedding_case_ids), embedding_case_ids };
+static const EmbeddingArg embedding_case_arg = { N_OF(embedding_case_ids), embedding_case_ids, -1 };
 static const OpCase embedding_cases[] = {
     { "repeated_id", 1, { { 2, { 5, 3 } } }, &embedding_case_arg, -2.0, 2.0 },
 };

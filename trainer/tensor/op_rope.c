@@ -1,6 +1,6 @@
 /* op_rope.c — rotary position embedding, in the half-split order of the Hugging Face Llama files.
  *
- * Within each head of size D, with i < D/2, angle a = pos[n] theta^(-2i/D):
+ * Within each head of size D, with i < D/2, angle a = pos[n] freq[i], plainly freq[i] = theta^(-2i/D):
  *   y[i]       = x[i] cos a - x[i + D/2] sin a
  *   y[i + D/2] = x[i + D/2] cos a + x[i] sin a
  * Su et al. 2021, arXiv:2104.09864, eq. (34), with the pairs (i, i + D/2) in place of (2i, 2i + 1).
@@ -10,14 +10,13 @@
 #include "trainer/tensor/tape.h"
 #include <math.h>
 
-void rope_fill(double theta, int64_t n_pos, int64_t head_dim, real *cos_out, real *sin_out)
+void rope_fill(const double *freq, double factor, int64_t n_pos, int64_t half, real *cos_out,
+               real *sin_out)
 {
-    const int64_t half = head_dim / 2;
     for (int64_t i = 0; i < half; i++) {
-        const double freq = pow(theta, -2.0 * (double)i / (double)head_dim);
         for (int64_t p = 0; p < n_pos; p++) {
-            cos_out[p * half + i] = (real)cos((double)p * freq);
-            sin_out[p * half + i] = (real)sin((double)p * freq);
+            cos_out[p * half + i] = (real)(factor * cos((double)p * freq[i]));
+            sin_out[p * half + i] = (real)(factor * sin((double)p * freq[i]));
         }
     }
 }

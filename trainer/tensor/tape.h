@@ -42,7 +42,9 @@ CHECKED Status tape_block(Tape *t, TapeBlockFn fn, const void *ctx, size_t ctx_b
 CHECKED Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
                          size_t arg_bytes, Tensor **y);
 
-CHECKED Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, Tensor **y);
+/* pad_id: this row gets no gradient from being looked up; -1: none. */
+CHECKED Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, int64_t pad_id,
+                              Tensor **y);
 /* y = x w^T + bias, w (O,I); bias may be NULL. in_out: y = x w + bias, w (I,O), as GPT-2's Conv1D
  * stores it. */
 CHECKED Status tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *bias, Tensor **y);
@@ -74,6 +76,7 @@ CHECKED Status tape_ce_head_softcap(Tape *t, Tensor *x, Tensor *w, const int32_t
  * used up: one backward per forward. */
 CHECKED Status tape_backward(Tape *t, Tensor *y);
 
-/* Fills cos and sin, (n_pos, head_dim / 2) each, of the angles pos * theta^(-2i / head_dim). */
-void rope_fill(double theta, int64_t n_pos, int64_t head_dim, real *cos_out, real *sin_out);
+/* Fills cos and sin, (n_pos, half) each, with factor times those of the angles pos freq[i]. */
+void rope_fill(const double *freq, double factor, int64_t n_pos, int64_t half, real *cos_out,
+               real *sin_out);
 #endif

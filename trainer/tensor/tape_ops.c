@@ -1,9 +1,10 @@
 /* tape_ops.c — the typed forms of tape_call. */
 #include "trainer/tensor/tape.h"
 
-Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, Tensor **y)
+Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, int64_t pad_id,
+                      Tensor **y)
 {
-    const EmbeddingArg arg = {n, ids};
+    const EmbeddingArg arg = {n, ids, pad_id};
     return tape_call(t, &op_embedding, 1, &table, &arg, sizeof arg, y);
 }
 
