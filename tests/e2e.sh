@@ -206,6 +206,26 @@ replay) # steps run again give the same bits, or the first that differs is named
     cp -r "$dir/l" "$dir/groups"
     sed -i 's/^reduction_groups: .*/reduction_groups: 1/' "$dir/groups/v1/config.yaml"
     replay 65 'numerics: reduction_groups was 8, is 1' "$dir/groups/branch-points/v1" 100 ;;
+best) # a plain run ends early, with its best weights, whatever interrupts it; the rate is so high that the loss rises again
+    plain() { # DIR
+        "$MPIEXEC" -n 2 "$TRAINER" "$dir/tiny.yaml" "output_dir=$1" eval_steps=3 learning_rate=0.05 num_train_epochs=40 \
+            'eval_datasets=[{type: world, name: other, world_version: 2, world_bytes: 7680}]' \
+            load_best_model_at_end=true early_stopping_patience=3 >>"$dir/log" 2>&1 </dev/null
+    }
+    plain "$dir/a" || { cat "$dir/log"; fail "the run"; }
+    lowest=$(sed -n 's/.*"step": *\([0-9]*\).*"eval".*"loss": *\([0-9.]*\).*/\2 \1/p' "$dir/a/metrics.jsonl" | sort -n | head -n 1)
+    best=$((${lowest#* } + 1))
+    same "steps at the end, best step and patience" "$(field "$dir/a/final" step)" $((best + 9))
+    same "final weights" "$(payload "$dir/a/best/step-$(printf %06d "$best")")" "$(payload "$dir/a/final")"
+    verified "$dir/a"
+    plain "$dir/b" &
+    job=$!
+    until [ -d "$dir/b/best" ]; do sleep 0.05; done
+    pkill -9 -P $job
+    wait $job || :
+    [ ! -d "$dir/b/final" ] || fail "it ended before it was killed"
+    plain "$dir/b" || { cat "$dir/log"; fail "the same command again"; }
+    same "after an interruption" "$(payload "$dir/a/final")" "$(payload "$dir/b/final")" ;;
 watchdog) # a rank that stands still ends the job, which says in what it stood
     background "$dir/l" 2 save_steps=100 watchdog_step_s=2 datasets.0.world_bytes=768000
     await 'step-000100 saved'

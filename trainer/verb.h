@@ -16,6 +16,7 @@
     X(eval,     "DIR [--release NAME] [--data FILE|DIR ...] [--questions FILE [--all]] [--max-tokens N] [--json]", "loss on data, answers to questions") \
     X(generate, "DIR [--release NAME] --prompt TEXT|- [--max-new-tokens N] [--temperature X] [--top-k K] [--top-p P] [--seed S] [--stop TEXT] [--json]", "continue a text") \
     X(tokenize, "--tokenizer DIR [--json-in] [--no-special] [--decode [--json-out]]", "lines of standard input to arrays of ids; --decode: back") \
+    X(logits,   "DIR [--release NAME] --ids \"1 2 3\" --out FILE.safetensors", "the logits after each of these tokens") \
     X(report,   "DIR",                              "write report.html") \
     X(schema,   "[--markdown]",                     "the options as JSON schema") \
     X(world,    "--version N [--seed S] [--out DIR]", "write a version of the demo world: text and questions")

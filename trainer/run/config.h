@@ -42,6 +42,10 @@ typedef struct RunConfig {
 
     int64_t save_steps, save_total_limit;
     int64_t eval_steps, eval_max_tokens;
+    bool load_best_model_at_end;
+    const char *metric_for_best_model;
+    int64_t early_stopping_patience;
+    double early_stopping_threshold;
     int64_t logging_steps;
     const char *report_to; /* a list; ask config_reports_to */
 

@@ -55,6 +55,10 @@ double opt_number(const OptSpec *spec, const void *opts); /* of a number or bool
 
 json_t *opt_items_json(const char *list); /* of a LIST; NULL: no memory. Owns: the caller's */
 
+/* The sizes of a stored model become cfg->model.
+ * Errors  those of model_config_read; ST_CONFIG the model: block contradicts them */
+CHECKED Status config_read_model(RunConfig *cfg);
+
 /* Fills in what can be derived and checks what concerns several options. */
 CHECKED Status config_check(RunConfig *cfg);
 

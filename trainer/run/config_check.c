@@ -1,5 +1,6 @@
 /* config_check.c — what no single option can know: rivals, options nothing reads, sizes that must fit each other. */
 #include "trainer/base/mem.h"
+#include "trainer/run/best.h"
 #include "trainer/run/config_bind.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -179,10 +180,6 @@ static Status check_line(const RunConfig *cfg)
           "%snum_train_epochs: found %g, expected 1: no sample repeats on a main path (older data: "
           "replay)",
           place_of(cfg, "num_train_epochs", place), cfg->num_train_epochs);
-    CHECK(!cfg->model_name_or_path, CONFIG,
-          "%smodel_name_or_path: stored models cannot be loaded yet, expected a model: block, or "
-          "init_from: a checkpoint",
-          place_of(cfg, "model_name_or_path", place));
 out:
     return rc;
 }
@@ -275,6 +272,9 @@ static Status check_model(RunConfig *cfg)
         set_default(opt_find(MODEL_OPTS, y->key), &cfg->model);
         yaml_destroy(yaml_detach(block, y));
     }
+    TRY(config_read_model(cfg));
+    if (!cfg->tokenizer)
+        cfg->tokenizer = cfg->model_name_or_path ? cfg->model_name_or_path : "bytes";
     rc = model_check_config(&cfg->model);
     TRY(config_refuse(rc, place_of(cfg, "model", place), "model"));
     const int64_t n_position = model_max_positions(&cfg->model);
@@ -363,6 +363,15 @@ Status config_check(RunConfig *cfg)
     TRY(resolve_batch(cfg));
     TRY(resolve_groups(cfg));
     TRY(check_model(cfg));
+    const char *best =
+        cfg->load_best_model_at_end ? "load_best_model_at_end" : "early_stopping_patience";
+    CHECK(!best_is_wanted(cfg) || cfg->eval_steps > 0, CONFIG,
+          "%s%s: needs eval_steps: the steps between evaluations", place_of(cfg, best, place),
+          best);
+    CHECK(!cfg->metric_for_best_model || best_is_wanted(cfg), CONFIG,
+          "%smetric_for_best_model: is set but never read: it needs load_best_model_at_end or "
+          "early_stopping_patience",
+          place_of(cfg, "metric_for_best_model", place));
     CHECK(!config_reports_to(cfg, "none") || strcmp(cfg->report_to, "none") == 0, CONFIG,
           "%sreport_to: found none beside another, expected none alone",
           place_of(cfg, "report_to", place));

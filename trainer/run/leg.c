@@ -315,6 +315,82 @@ out:
     return rc;
 }
 
+/* ---- the best evaluation of a plain run ---- */
+
+static char *best_dir(const LegRun *r)
+{
+    return mem_printf("%s/best/step-%06lld", r->job->cfg->output_dir, LL(r->state->best.step));
+}
+
+/* Weights that may be wanted at the end, in the place of those kept before. */
+static Status save_best(LegRun *r)
+{
+    Status rc = ST_OK;
+    const SaveNote note = save_note(r, "final");
+    char *dir = best_dir(r), *best = job_path(r->job, "best");
+    watchdog_enter(WATCH_SAVE, r->state->step);
+    TRY(comm_agree(r->comm, dir && best ? ST_OK
+                                        : status_fail(ST_NOMEM, __FILE__, __LINE__,
+                                                      "path of the best weights")));
+    TRY(comm_agree(r->comm, speaks(r) ? dir_make(best) : ST_OK));
+    TRY(comm_agree(r->comm, speaks(r) ? dir_remove(dir) : ST_OK)); /* a killed job's */
+    TRY(state_save(r->comm, r->state, &note, false, dir));
+    TRY(comm_agree(r->comm, speaks(r) ? ckpt_prune(best, 1) : ST_OK));
+out:
+    mem_free(best);
+    mem_free(dir);
+    return rc;
+}
+
+static Status judge_evaluation(LegRun *r, const json_t *held_out)
+{
+    Status rc = ST_OK;
+    const RunConfig *cfg = r->v->cfg;
+    double loss = 0;
+    if (!best_is_wanted(cfg)) goto out;
+    TRY(best_metric(cfg, held_out, &loss));
+    const bool best = best_take(cfg, &r->state->best, r->state->step, loss);
+    if (best && cfg->load_best_model_at_end) TRY(save_best(r));
+    if (best_is_over(cfg, &r->state->best) && speaks(r))
+        progress_note(r->progress,
+                      "step %lld  the loss of step %lld was not bettered %lld times: done",
+                      LL(r->state->step), LL(r->state->best.step), LL(r->state->best.n_worse));
+out:
+    return rc;
+}
+
+static Status evaluate_step(LegRun *r)
+{
+    Status rc = ST_OK;
+    json_t *held_out = json_object();
+    TRY(evaluate(r, true, held_out));
+    TRY(judge_evaluation(r, held_out));
+out:
+    json_decref(held_out);
+    return rc;
+}
+
+/* Goes back to the best weights, and says in *held_out how good they were. */
+static Status take_best(LegRun *r, json_t **held_out)
+{
+    Status rc = ST_OK;
+    char *dir = NULL;
+    if (!r->v->cfg->load_best_model_at_end || r->state->best.step == r->state->step) goto out;
+    dir = best_dir(r);
+    TRY(comm_agree(r->comm,
+                   dir ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "the best weights")));
+    TRY(state_load(r->comm, r->state, dir, true));
+    json_decref(*held_out);
+    *held_out = json_object();
+    TRY(evaluate(r, false, *held_out));
+    if (speaks(r))
+        progress_note(r->progress, "the weights of step %lld are taken: their loss was %.4f",
+                      LL(r->state->best.step), r->state->best.loss);
+out:
+    mem_free(dir);
+    return rc;
+}
+
 /* The path to stop at leaves its state behind; the end of a leg is published instead. */
 static Status stop_here(LegRun *r)
 {
@@ -352,7 +428,7 @@ static Status leg_step(LegRun *r)
     TRY(leg_compute(r->job, r->leg, s, r->stepper, &result));
     TRY(comm_agree(r->comm, speaks(r) ? report_step(r, &result, clock_s() - begin) : ST_OK));
     if (s->step == r->leg->to) goto out;
-    if (cfg->eval_steps > 0 && s->step % cfg->eval_steps == 0) TRY(evaluate(r, true, NULL));
+    if (cfg->eval_steps > 0 && s->step % cfg->eval_steps == 0) TRY(evaluate_step(r));
     if (result.stop) TRY(stop_here(r));
     if (cfg->save_steps > 0 && s->step % cfg->save_steps == 0) TRY(save_periodic(r));
 out:
@@ -388,7 +464,11 @@ static Status leg_end(LegRun *r)
     SaveNote note = save_note(r, r->leg->end_kind);
     if (release || !r->job->line) {
         note.held_out = json_object();
-        TRY(evaluate(r, true, note.held_out));
+        const bool judged =
+            best_is_over(r->v->cfg, &r->state->best); /* just now: that is why it ends */
+        TRY(evaluate(r, !judged, note.held_out));
+        if (!judged) TRY(judge_evaluation(r, note.held_out));
+        TRY(take_best(r, &note.held_out));
     }
     watchdog_enter(WATCH_SAVE, r->state->step);
     count_time(r);
@@ -452,7 +532,8 @@ out:
 Status leg_run(LegRun *r)
 {
     Status rc = ST_OK;
-    while (r->state->step < r->leg->to) TRY(leg_step(r));
+    while (r->state->step < r->leg->to && !best_is_over(r->v->cfg, &r->state->best))
+        TRY(leg_step(r));
     TRY(leg_end(r));
     TRY(comm_agree(r->comm, close_output(r)));
 out:

@@ -1,6 +1,7 @@
 /* leg_look.c — what the disk says of a leg. */
 #include "trainer/base/mem.h"
 #include "trainer/io/files.h"
+#include "trainer/run/best.h"
 #include "trainer/run/leg.h"
 #include <string.h>
 
@@ -15,9 +16,13 @@ Status leg_look(const Job *job, const Leg *leg, LegEnd *end)
     TRY(ckpt_open(dir,
                   &k)); /* it was published, so it was whole: damage is no reason to begin anew */
     const CkptInfo *info = ckpt_info(k);
-    CHECK(info->step == leg->to && strcmp(info->version, job->version[leg->version].name) == 0,
-          DATA, "%s is step %lld of \"%s\", %s ends at step %lld", dir, LL(info->step),
-          info->version, leg->title, LL(leg->to));
+    const Best best = best_from_json(json_object_get(info->extra, "best"));
+    const bool at_end =
+        info->step == leg->to ||
+        (info->step < leg->to && best_is_over(job->version[leg->version].cfg, &best));
+    CHECK(at_end && strcmp(info->version, job->version[leg->version].name) == 0, DATA,
+          "%s is step %lld of \"%s\", %s ends at step %lld", dir, LL(info->step), info->version,
+          leg->title, LL(leg->to));
     end->done = true;
     end->core_seconds = json_number_value(json_object_get(info->extra, "core_seconds"));
     end->held_out = json_incref(json_object_get(info->extra, "held_out"));

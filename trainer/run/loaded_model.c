@@ -2,6 +2,7 @@
 #include "trainer/run/loaded_model.h"
 #include "trainer/base/mem.h"
 #include "trainer/io/files.h"
+#include "trainer/models/model_json.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -101,13 +102,46 @@ out:
     return rc;
 }
 
-Status loaded_model_open(const char *dir, const char *release, LoadedModel **out)
+/* The config of a run that would start from the folder. */
+static Status folder_config(const char *dir, RunConfig **cfg)
+{
+    enum { LONGEST_ROW = 2048 }; /* of what is evaluated; a text to be continued may be longer */
+    Status rc = ST_OK;
+    Text yaml = {0};
+    ModelConfig sizes;
+    TRY(model_config_read(dir, &sizes));
+    text_add(&yaml, "model_name_or_path: ");
+    text_json_string(&yaml, dir);
+    text_printf(&yaml,
+                "\noutput_dir: .\nmax_seq_length: %lld\nglobal_batch_size: 1\nmax_steps: 1\n"
+                "datasets: [{type: world}]\n",
+                LL(sizes.max_position_embeddings < LONGEST_ROW ? sizes.max_position_embeddings
+                                                               : LONGEST_ROW));
+    TRY(text_check(&yaml));
+    TRY(config_parse(dir, yaml.s, yaml.n, 0, NULL, cfg));
+out:
+    text_fini(&yaml);
+    return rc;
+}
+
+static Status open_folder(LoadedModel *m, const char *dir)
+{
+    Status rc = ST_OK;
+    snprintf(m->kind, sizeof m->kind, "base");
+    m->dir = mem_strdup(dir);
+    CHECK(m->dir, NOMEM, "path %s", dir);
+    TRY(folder_config(dir, &m->cfg));
+    TRY(tokenizer_open(m->cfg->tokenizer, &m->tokenizer));
+    TRY(network_open(m->cfg, &m->net));
+    snprintf(m->payload_sha256, sizeof m->payload_sha256, "%s", m->net.base_sha256);
+out:
+    return rc;
+}
+
+static Status open_checkpoint(LoadedModel *m, const char *dir, const char *release)
 {
     Status rc = ST_OK;
     Ckpt *k = NULL;
-    LoadedModel *m = mem_alloc(sizeof *m);
-    *out = NULL;
-    CHECK(m, NOMEM, "model of %s: %zu bytes", dir, sizeof *m);
     TRY(find_checkpoint(dir, release, &m->dir));
     TRY(ckpt_open(m->dir, &k));
     const CkptInfo *info = ckpt_info(k);
@@ -120,10 +154,24 @@ Status loaded_model_open(const char *dir, const char *release, LoadedModel **out
     TRY(tokenizer_open(m->cfg->tokenizer, &m->tokenizer));
     TRY(network_create(m->cfg, &m->net));
     TRY(read_weights(m, k));
+out:
+    ckpt_close(k);
+    return rc;
+}
+
+Status loaded_model_open(const char *dir, const char *release, LoadedModel **out)
+{
+    Status rc = ST_OK;
+    LoadedModel *m = mem_alloc(sizeof *m);
+    *out = NULL;
+    CHECK(m, NOMEM, "model of %s: %zu bytes", dir, sizeof *m);
+    const bool is_folder = has_file(dir, "config.json") && !has_file(dir, "manifest.json");
+    CHECK(!is_folder || !release, DATA, "%s: is a stored model, so there is no release %s", dir,
+          release);
+    TRY(is_folder ? open_folder(m, dir) : open_checkpoint(m, dir, release));
     *out = m;
     m = NULL;
 out:
-    ckpt_close(k);
     loaded_model_close(m);
     return rc;
 }
@@ -142,6 +190,7 @@ int64_t loaded_model_context(const LoadedModel *m)
 {
     const int64_t trained = m->cfg->pack.max_seq_length,
                   positions = model_config(m->net.model)->max_position_embeddings;
+    if (strcmp(m->kind, "base") == 0) return positions;
     return trained < positions ? trained : positions;
 }
 

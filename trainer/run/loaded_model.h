@@ -7,16 +7,16 @@
 #include "trainer/run/text.h"
 
 typedef struct LoadedModel {
-    char *dir; /* the checkpoint the weights are from */
-    char kind[16], version[64];
+    char *dir;                  /* the checkpoint the weights are from */
+    char kind[16], version[64]; /* kind "base": a stored model as it is */
     int64_t step;
-    char payload_sha256[LINE_HASH];
-    RunConfig *cfg; /* of the run that wrote it */
+    char payload_sha256[LINE_HASH]; /* of a stored model: of its files */
+    RunConfig *cfg; /* of the run that wrote it; of a stored model: one that would start from it */
     Tokenizer *tokenizer;
     Network net; /* without gradients */
 } LoadedModel;
 
-/* dir: a checkpoint of any kind; a line, of which the release of that name is taken ("v2",
+/* dir: the folder of a stored model (config.json); a checkpoint of any kind; a line, of which the release of that name is taken ("v2",
  * "v2-averaged"; NULL: the newest); or the output directory of another run, of which its end is
  * taken, or its newest checkpoint while there is none.
  *

@@ -78,6 +78,20 @@ out:
     return rc;
 }
 
+Status network_open(const RunConfig *cfg, Network *net)
+{
+    Status rc = ST_OK;
+    *net = (Network){0};
+    TRY(params_create(&net->params));
+    TRY(model_create(&cfg->model, net->params, &net->model));
+    const ModelView view = model_view(net->model);
+    for (int64_t i = 0; i < view.n_param; i++) view.param[i]->frozen = true;
+    TRY(params_seal(net->params));
+    TRY(give_frozen(cfg, net));
+out:
+    return rc;
+}
+
 Status network_start(const RunConfig *cfg, Network *net)
 {
     Status rc = ST_OK;

@@ -24,6 +24,8 @@ CHECKED Status network_declare(const RunConfig *cfg, Network *net);
 /* The same with memory, and with the numbers of what is frozen.
  * Errors  also ST_DATA, ST_FORMAT: the base is missing, damaged or of another shape */
 CHECKED Status network_create(const RunConfig *cfg, Network *net);
+/* The stored model as it is: all of it frozen, no methods. Errors: as network_create */
+CHECKED Status network_open(const RunConfig *cfg, Network *net);
 /* Numbers to start a run from, for what is trained: the base's or random ones; methods start as the base. */
 CHECKED Status network_start(const RunConfig *cfg, Network *net);
 void network_fini(Network *net);

@@ -17,8 +17,8 @@ const OptSpec RUN_OPTS[] = {
     OPT_BOOL(RunConfig,  concurrent_branches, 0, "run branch and main tail side by side on halves of the ranks"),
     OPT_STR(RunConfig,   branch_from, NULL, "LINE@POINT: start another branch from a saved point of a main path"),
     OPT_STR(RunConfig,   init_from, NULL, "a checkpoint whose weights, and nothing else, the run starts from"),
-    OPT_STR(RunConfig,   model_name_or_path, NULL, "a stored model to start from (refused so far: give a model: block)"),
-    OPT_STR(RunConfig,   tokenizer, "bytes", "bytes, or the folder of a tokenizer"),
+    OPT_STR(RunConfig,   model_name_or_path, NULL, "the folder of a stored model to start from (config.json, *.safetensors)"),
+    OPT_STR(RunConfig,   tokenizer, NULL, "bytes, or the folder of a tokenizer; default: model_name_or_path, without it bytes"),
     OPT_STR(RunConfig,   finetuning_type, NULL, "what is trained: short for one entry of trainable:, whose options then stand at the top; default: full"),
 
     OPT_COUNT(RunConfig, max_steps, 0, 1, 1e12, "optimizer steps; rivals: max_tokens, num_train_epochs"),
@@ -41,6 +41,10 @@ const OptSpec RUN_OPTS[] = {
     OPT_I64(RunConfig,   save_total_limit, 2, 1, 1e6, "periodic checkpoints kept; branch points and releases are never removed"),
     OPT_I64(RunConfig,   eval_steps, 0, 0, 1e12, "steps between held-out evaluations; 0: only where a path ends"),
     OPT_COUNT(RunConfig, eval_max_tokens, 100000, 0, 1e15, "tokens scored per dataset and evaluation during training; 0: all"),
+    OPT_BOOL(RunConfig,  load_best_model_at_end, 0, "end with the weights of the evaluation with the lowest loss"),
+    OPT_STR(RunConfig,   metric_for_best_model, NULL, "name of the held-out set whose loss decides; default: the mean over all"),
+    OPT_I64(RunConfig,   early_stopping_patience, 0, 0, 1e9, "stop after so many evaluations without a better loss; 0: never"),
+    OPT_F64(RunConfig,   early_stopping_threshold, 0, 0, 1e3, "nats by which a loss has to be lower to count as better for that"),
     OPT_I64(RunConfig,   logging_steps, 10, 1, 1e9, "steps between lines on the console"),
     OPT_WORDS(RunConfig, report_to, "jsonl\ntensorboard", "jsonl|tensorboard|none", "what each step is reported to"),
 

@@ -160,9 +160,10 @@ Status state_save(const Comm *c, const TrainState *s, const SaveNote *note, bool
                      .fingerprint = (json_t *)note->numerics};
     snprintf(info.kind, sizeof info.kind, "%s", note->kind);
     snprintf(info.version, sizeof info.version, "%s", note->version);
-    info.extra = json_pack("{s:I, s:I, s:f, s:O?, s:o*}", "skipped", (json_int_t)s->skipped,
+    info.extra = json_pack("{s:I, s:I, s:f, s:O?, s:o*, s:o*}", "skipped", (json_int_t)s->skipped,
                            "n_average", (json_int_t)s->n_average, "core_seconds", s->core_seconds,
-                           "held_out", note->held_out, "base", base_to_json(s));
+                           "held_out", note->held_out, "base", base_to_json(s), "best",
+                           best_to_json(&s->best));
     Status local = list_state(s, with_optimizer, &l);
     if (local == ST_OK) local = config_to_json(s->cfg, &info.config);
     if (local == ST_OK && !info.extra)
@@ -215,6 +216,7 @@ static Status load(TrainState *s, const char *dir, bool weights_only)
     s->lr = info->lr;
     s->skipped = json_integer_value(json_object_get(info->extra, "skipped"));
     s->core_seconds = json_number_value(json_object_get(info->extra, "core_seconds"));
+    s->best = best_from_json(json_object_get(info->extra, "best"));
     optim_set_updates(s->optim, info->updates);
 out:
     list_fini(&l);

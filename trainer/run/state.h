@@ -4,6 +4,7 @@
 #define TRAINER_RUN_STATE_H
 #include "checkpoints/ckpt.h"
 #include "optim/optim.h"
+#include "trainer/run/best.h"
 #include "trainer/run/network.h"
 
 typedef struct TrainState {
@@ -15,6 +16,7 @@ typedef struct TrainState {
     int64_t skipped;     /* updates left out because something was not finite */
     double lr;           /* of the last step; NaN before the first */
     double core_seconds; /* spent on the present leg, lost work not counted */
+    Best best;           /* of the evaluations of a plain run */
     float *average;      /* running mean of the weights; NULL when the config asks for none */
     int64_t n_average;   /* weights in it */
 } TrainState;
