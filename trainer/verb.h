@@ -13,7 +13,7 @@
     X(lineage,  "DIR [--json]",                     "the line in DIR as a tree") \
     X(verify,   "DIR [--replay K] [--json]",        "check every hash; run K steps again and compare bits") \
     X(inspect,  "DIR [--json]",                     "what a checkpoint holds") \
-    X(eval,     "DIR [--release NAME] [--data FILE|DIR ...] [--questions FILE [--all]] [--max-tokens N] [--json]", "loss on data, answers to questions") \
+    X(eval,     "DIR [--release NAME] [--data FILE|DIR ...] [--questions FILE [--all]] [--choices FILE] [--max-tokens N] [--json]", "loss on data, answers to questions, multiple choice") \
     X(generate, "DIR [--release NAME] --prompt TEXT|- [--max-new-tokens N] [--temperature X] [--top-k K] [--top-p P] [--seed S] [--stop TEXT] [--json]", "continue a text") \
     X(tokenize, "--tokenizer DIR [--json-in] [--no-special] [--decode [--json-out]]", "lines of standard input to arrays of ids; --decode: back") \
     X(logits,   "DIR [--release NAME] --ids \"1 2 3\" --out FILE.safetensors", "the logits after each of these tokens") \

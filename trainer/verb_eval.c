@@ -1,6 +1,7 @@
 /* verb_eval.c — trainer eval DIR: loss on data, answers to questions. */
 #include "trainer/base/mem.h"
 #include "trainer/io/files.h"
+#include "trainer/run/choices.h"
 #include "trainer/run/evaluate.h"
 #include "trainer/run/score.h"
 #include "trainer/verb.h"
@@ -154,6 +155,33 @@ out:
     return rc;
 }
 
+/* ---- multiple choice ---- */
+
+static Status eval_choices(Eval *v, const char *path)
+{
+    Status rc = ST_OK;
+    ChoiceScore s;
+    TRY(choices_score(v->world, v->m, path, &s));
+    const double right = (double)s.n_right / (double)s.n,
+                 per_byte = (double)s.n_right_per_byte / (double)s.n;
+    if (!v->json) {
+        text_printf(&v->out,
+                    "%s%s: %lld questions with %lld choices\n  most probable     %.4f right\n"
+                    "  ... per byte      %.4f right\n",
+                    v->n_set > 0 ? "\n" : "", path, LL(s.n), LL(s.n_choice), right, per_byte);
+        goto out;
+    }
+    text_printf(&v->out,
+                ",\n \"choices\": {\"questions\": %lld, \"choices\": %lld, \"accuracy\": ", LL(s.n),
+                LL(s.n_choice));
+    text_json_number(&v->out, right);
+    text_add(&v->out, ", \"accuracy_per_byte\": ");
+    text_json_number(&v->out, per_byte);
+    text_add(&v->out, "}");
+out:
+    return rc;
+}
+
 /* ---- the verb ---- */
 
 static void add_checkpoint(Eval *v)
@@ -184,10 +212,11 @@ Status verb_eval(const Comm *world, int argc, char **argv)
     LoadedModel *m = NULL;
     Eval v = {.world = world};
     bool data = false, all = false;
-    const char *questions = NULL, *release = NULL, *max_tokens = NULL;
+    const char *questions = NULL, *choices = NULL, *release = NULL, *max_tokens = NULL;
     const VerbFlag flags[] = {{.name = "--data", .on = &data},
                               {.name = "--questions", .value = &questions},
                               {.name = "--all", .on = &all},
+                              {.name = "--choices", .value = &choices},
                               {.name = "--release", .value = &release},
                               {.name = "--max-tokens", .value = &max_tokens},
                               {.name = "--json", .on = &v.json}};
@@ -205,11 +234,12 @@ Status verb_eval(const Comm *world, int argc, char **argv)
     v.m = m;
     add_checkpoint(&v);
     TRY(eval_losses(&v, rest + 1, n_rest - 1));
-    CHECK(v.n_set > 0 || questions, DATA,
-          "%s: its run keeps no data from training (val_size, eval_datasets); give --data FILE or "
-          "--questions FILE",
+    CHECK(v.n_set > 0 || questions || choices, DATA,
+          "%s: its run keeps no data from training (val_size, eval_datasets); give --data FILE, "
+          "--questions FILE or --choices FILE",
           m->dir);
     if (questions) TRY(eval_questions(&v, questions, all));
+    if (choices) TRY(eval_choices(&v, choices));
     TRY(comm_agree(world, comm_rank(world) == 0 ? print_all(&v) : ST_OK));
 out:
     text_fini(&v.out);

@@ -222,6 +222,17 @@ int64_t lines_number(const LineReader *r)
     return r->number;
 }
 
+Status lines_failed(const LineReader *r, Status failed)
+{
+    if (failed != ST_FORMAT && failed != ST_DATA) return failed;
+    char *what = mem_strdup(status_message());
+    status_clear();
+    const Status rc = status_fail(failed, __FILE__, __LINE__, "%s:%lld: %s", r->path, LL(r->number),
+                                  what ? what : "malformed");
+    mem_free(what);
+    return rc;
+}
+
 bool lines_has_end(const LineReader *r)
 {
     return r->has_end;

@@ -19,7 +19,9 @@ void lines_close(LineReader *r);
  *         "path: ..." truncated or damaged gzip (with its byte); ST_DATA unreadable */
 CHECKED Status lines_next(LineReader *r, const char **line, int64_t *n);
 int64_t lines_number(const LineReader *r); /* 1-based, of the line last returned */
-bool lines_has_end(const LineReader *r);   /* did that line end in "\n", or with the file */
+/* Puts "path:line: " of the line last returned in front of what is wrong with it. Errors: failed itself */
+CHECKED Status lines_failed(const LineReader *r, Status failed);
+bool lines_has_end(const LineReader *r); /* did that line end in "\n", or with the file */
 
 /* Position of the first byte that is not UTF-8 (RFC 3629: no surrogates, no overlong forms); n when
  * all is well. */

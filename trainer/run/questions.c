@@ -121,18 +121,6 @@ out:
     return rc;
 }
 
-/* The same failure with its place in front. */
-static Status at_line(Status code, const char *path, int64_t line)
-{
-    if (code != ST_FORMAT) return code;
-    char *what = mem_strdup(status_message());
-    status_clear();
-    const Status rc = status_fail(code, __FILE__, __LINE__, "%s:%lld: %s", path, LL(line),
-                                  what ? what : "malformed");
-    mem_free(what);
-    return rc;
-}
-
 Status questions_read(const char *path, bool all, QuestionSet **out)
 {
     Status rc = ST_OK;
@@ -147,7 +135,7 @@ Status questions_read(const char *path, bool all, QuestionSet **out)
         TRY(lines_next(lines, &line, &n));
         if (!line) break;
         set->hash = rng_hash_bytes(line, (uint64_t)n, set->hash);
-        TRY(at_line(read_line(line, n, all, set), path, lines_number(lines)));
+        TRY(lines_failed(lines, read_line(line, n, all, set)));
     }
     CHECK(set->n_file > 0, DATA, "%s: holds no question", path);
     CHECK(set->n > 0, DATA, "%s: none of its %lld questions is held out; --all asks them all", path,
