@@ -29,8 +29,8 @@ Status rotary_attention_forward(Tape *t, const RotaryAttention *a, const Piece *
     if (a->k_norm) TRY(norm_forward(t, a->k_norm, c->rms_norm_eps, k, &k));
     TRY(tape_rope(t, q, &p->rope, p->pos, c->num_attention_heads, &q));
     TRY(tape_rope(t, k, &p->rope, p->pos, c->num_key_value_heads, &k));
-    TRY(tape_attention(t, q, k, v, keys, &h));   /* (N,H*D) */
-    TRY(linear_forward(t, p, &a->o_proj, h, y)); /* (N,C) */
+    TRY(attention_forward(t, p, a->o_proj.site->layer, keys, q, k, v, &h)); /* (N,H*D) */
+    TRY(linear_forward(t, p, &a->o_proj, h, y));                            /* (N,C) */
 out:
     return rc;
 }

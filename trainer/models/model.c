@@ -25,6 +25,8 @@ Status model_create(const ModelConfig *cfg, ParamSet *ps, Model **model)
     m->def = model_def_find(cfg->model_type);
     m->build = (Build){.ps = ps, .def = m->def, .cfg = &m->cfg};
     CHECK(m->rope = mem_alloc(sizeof *m->rope), NOMEM, "model: %zu bytes", sizeof *m->rope);
+    RopeTable shortest; /* made here, so that short rows take no memory later */
+    if (m->def->rotary) TRY(rope_cache_get(m->rope, &m->cfg, 1, &shortest));
     const int64_t first = params_count(ps);
     TRY(m->def->create(&m->build, &m->net));
     m->n_param = params_count(ps) - first;
@@ -113,11 +115,12 @@ void model_init_weights(Model *m, uint64_t seed)
     }
 }
 
-static Status model_hidden(const Model *m, Tape *t, const Batch *batch, Tensor **x)
+static Status model_hidden(const Model *m, Tape *t, const Batch *batch, const KvRows *kv,
+                           Tensor **x)
 {
     Status rc = ST_OK;
     Piece *piece;
-    TRY(piece_make(t, &m->cfg, m->def, m->rope, batch, &piece));
+    TRY(piece_make(t, &m->cfg, m->def, m->rope, batch, kv, &piece));
     piece->hooks = m->hooks;
     TRY(m->def->forward(m->net, t, piece, x));
 out:
@@ -131,7 +134,7 @@ Status model_loss(const Model *m, Tape *t, const Batch *batch, bool backward, do
     Tensor *x, *w, *loss;
     tape_reset(t);
     tape_no_grad(t, !backward);
-    TRY(model_hidden(m, t, batch, &x));
+    TRY(model_hidden(m, t, batch, NULL, &x));
     TRY(tape_param(t, model_head(m), &w));
     TRY(tape_ce_head_softcap(t, x, w, batch->labels, m->cfg.final_logit_softcapping, &loss));
     if (backward) TRY(tape_backward(t, loss));
@@ -149,16 +152,12 @@ static void soften(double cap, int64_t n, real *x)
     for (int64_t i = 0; i < n; i++) x[i] = (real)(cap * tanh(x[i] / cap));
 }
 
-Status model_logits(const Model *m, Tape *t, const Batch *batch, int64_t n_row, const int64_t *rows,
-                    real *logits)
+static Status head_logits(const Model *m, Tape *t, const Tensor *x, int64_t n_row,
+                          const int64_t *rows, real *logits)
 {
     Status rc = ST_OK;
     const Param *head = model_head(m);
     const int64_t V = head->dim[0], C = head->dim[1];
-    Tensor *x;
-    tape_reset(t);
-    tape_no_grad(t, true);
-    TRY(model_hidden(m, t, batch, &x));
     real *picked = tape_alloc(t, n_row * C, sizeof *picked); /* (n_row,C) */
     CHECK(picked, NOMEM, "hidden states of %lld rows", LL(n_row));
     for (int64_t i = 0; i < n_row; i++) {
@@ -169,6 +168,35 @@ Status model_logits(const Model *m, Tape *t, const Batch *batch, int64_t n_row, 
     gemm(n_row, V, C, (Mat){picked, C, DT_REAL, false}, (Mat){head->raw, C, head->dtype, true}, 0,
          logits, V);
     soften(m->cfg.final_logit_softcapping, n_row * V, logits);
+out:
+    return rc;
+}
+
+Status model_logits(const Model *m, Tape *t, const Batch *batch, int64_t n_row, const int64_t *rows,
+                    real *logits)
+{
+    Status rc = ST_OK;
+    Tensor *x;
+    tape_reset(t);
+    tape_no_grad(t, true);
+    TRY(model_hidden(m, t, batch, NULL, &x));
+    TRY(head_logits(m, t, x, n_row, rows, logits));
+out:
+    return rc;
+}
+
+Status model_extend(const Model *m, Tape *t, const Batch *batch, const KvRows *kv, real *logits)
+{
+    Status rc = ST_OK;
+    Tensor *x;
+    tape_reset(t);
+    tape_no_grad(t, true);
+    TRY(model_hidden(m, t, batch, kv, &x));
+    int64_t *last = tape_alloc(t, batch->B, sizeof *last);
+    CHECK(last, NOMEM, "%lld rows", LL(batch->B));
+    for (int64_t b = 0; b < batch->B; b++) last[b] = b * batch->T + kv->n_new[b] - 1;
+    TRY(head_logits(m, t, x, batch->B, last, logits));
+    for (int64_t b = 0; b < batch->B; b++) kv->cache->n_past[kv->slot[b]] += kv->n_new[b];
 out:
     return rc;
 }

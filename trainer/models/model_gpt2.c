@@ -29,7 +29,7 @@ static Status gpt2_attention(Tape *t, const Gpt2Layer *l, const Piece *p, Tensor
     TRY(tape_columns(t, qkv, 0, C, &q));
     TRY(tape_columns(t, qkv, C, C, &k));
     TRY(tape_columns(t, qkv, 2 * C, C, &v));
-    TRY(tape_attention(t, q, k, v, &p->attention, &a));
+    TRY(attention_forward(t, p, l->attn_c_attn.site->layer, &p->attention, q, k, v, &a));
     TRY(linear_forward(t, p, &l->attn_c_proj, a, y)); /* (N,C) */
 out:
     return rc;

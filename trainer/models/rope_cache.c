@@ -18,9 +18,10 @@ Status rope_cache_get(RopeCache *c, const ModelConfig *cfg, int64_t n_pos, RopeT
     int64_t room = 64; /* rows of growing length make few tables */
     while (room < n_pos) room *= 2;
     const int64_t n = room * half;
+    real *numbers = mem_array(2 * n, sizeof(real));
+    CHECK(numbers, NOMEM, "rotary table of %lld positions", LL(room));
     rope_cache_fini(c);
-    c->numbers = mem_array(2 * n, sizeof(real));
-    CHECK(c->numbers, NOMEM, "rotary table of %lld positions", LL(room));
+    c->numbers = numbers;
     double freq[MAX_HEAD_DIM / 2];
     const double factor = rope_freq(cfg, n_freq, freq);
     rope_fill(freq, factor, room, half, c->numbers, c->numbers + n);

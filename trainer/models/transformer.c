@@ -122,6 +122,31 @@ out:
     return rc;
 }
 
+/* The new tokens of a row stand behind what its slot holds; what fills up the row stands with the last. */
+static Status piece_follow(Tape *t, Piece *p, const Batch *batch, const KvRows *kv, int32_t *pos)
+{
+    Status rc = ST_OK;
+    const KvCache *c = kv->cache;
+    int64_t *cache_row = tape_alloc(t, p->N, sizeof *cache_row);
+    CHECK(cache_row, NOMEM, "places of %lld tokens", LL(p->N));
+    for (int64_t b = 0; b < batch->B; b++) {
+        const int64_t slot = kv->slot[b], past = c->n_past[slot], n_new = kv->n_new[b];
+        CHECK(n_new >= 1 && n_new <= batch->T && past + n_new <= c->capacity, CONFIG,
+              "%lld tokens behind %lld, there is room for %lld", LL(n_new), LL(past),
+              LL(c->capacity));
+        for (int64_t i = 0; i < batch->T; i++) {
+            const int64_t n = b * batch->T + i, at = past + (i < n_new ? i : n_new - 1);
+            pos[n] = (int32_t)at;
+            cache_row[n] = i < n_new ? slot * c->capacity + at : -1;
+        }
+    }
+    p->kv = kv;
+    p->cache_row = cache_row;
+    p->pos = pos;
+out:
+    return rc;
+}
+
 /* Token n sees its document up to itself, at most the last `window` tokens of it. */
 static Status piece_keys(Tape *t, const Piece *p, int64_t B, int64_t window, AttentionArg *arg)
 {
@@ -129,11 +154,17 @@ static Status piece_keys(Tape *t, const Piece *p, int64_t B, int64_t window, Att
     const ModelConfig *c = p->cfg;
     KeyRange *range = tape_alloc(t, p->N, sizeof *range);
     CHECK(range, NOMEM, "key ranges of %lld tokens", LL(p->N));
+    int64_t n_key = p->N, n_group = B;
+    if (p->kv) { /* the slots of a batch are in any order */
+        n_key = p->kv->cache->n_slot * p->kv->cache->capacity;
+        n_group = 1;
+    }
     for (int64_t n = 0; n < p->N; n++) {
         const int64_t back = p->pos[n] < window ? p->pos[n] : window - 1;
-        range[n] = (KeyRange){(int32_t)(n - back), (int32_t)(n + 1)};
+        const int64_t own = p->kv ? kv_first_row(p->kv, n / (p->N / B)) + p->pos[n] : n;
+        range[n] = (KeyRange){(int32_t)(own - back), (int32_t)(own + 1)};
     }
-    *arg = (AttentionArg){.keys = {p->N, p->N, B, 1, range},
+    *arg = (AttentionArg){.keys = {p->N, n_key, n_group, 1, range},
                           .n_head = c->num_attention_heads,
                           .n_kv_head = c->num_key_value_heads,
                           .head_dim = c->head_dim};
@@ -150,7 +181,7 @@ static int64_t longest_document(const Piece *p)
 }
 
 Status piece_make(Tape *t, const ModelConfig *cfg, const ModelDef *def, RopeCache *rope,
-                  const Batch *batch, Piece **piece)
+                  const Batch *batch, const KvRows *kv, Piece **piece)
 {
     Status rc = ST_OK;
     const int64_t B = batch->B, T = batch->T, N = B * T;
@@ -161,7 +192,7 @@ Status piece_make(Tape *t, const ModelConfig *cfg, const ModelDef *def, RopeCach
     int32_t *pos = tape_alloc(t, N, sizeof *pos);
     CHECK(p && pos, NOMEM, "positions of %lld tokens", LL(N));
     *p = (Piece){.cfg = cfg, .N = N, .tokens = batch->tokens, .noise = batch->noise};
-    TRY(piece_positions(p, batch, pos));
+    TRY(kv ? piece_follow(t, p, batch, kv, pos) : piece_positions(p, batch, pos));
     TRY(piece_keys(t, p, B, INT64_MAX, &p->attention));
     if (def->windowed && cfg->sliding_window > 0)
         TRY(piece_keys(t, p, B, cfg->sliding_window, &p->window));
@@ -172,6 +203,27 @@ out:
 }
 
 /* --- layers --- */
+
+Status attention_forward(Tape *t, const Piece *p, int layer, const AttentionArg *keys, Tensor *q,
+                         Tensor *k, Tensor *v, Tensor **y)
+{
+    Status rc = ST_OK;
+    if (!p->kv) return tape_attention(t, q, k, v, keys, y);
+    const KvCache *c = p->kv->cache;
+    const int64_t n_row = c->n_slot * c->capacity, dim[] = {n_row, c->width};
+    real *all_k = c->k + layer * n_row * c->width, *all_v = c->v + layer * n_row * c->width;
+    for (int64_t n = 0; n < p->N; n++) {
+        if (p->cache_row[n] < 0) continue;
+        const int64_t to = p->cache_row[n] * c->width, from = n * c->width;
+        memcpy(all_k + to, k->val + from, (size_t)c->width * sizeof *all_k);
+        memcpy(all_v + to, v->val + from, (size_t)c->width * sizeof *all_v);
+    }
+    TRY(tape_const(t, DT_REAL, all_k, 2, dim, &k));
+    TRY(tape_const(t, DT_REAL, all_v, 2, dim, &v));
+    TRY(tape_attention(t, q, k, v, keys, y));
+out:
+    return rc;
+}
 
 Status linear_forward(Tape *t, const Piece *p, const Linear *l, Tensor *x, Tensor **y)
 {

@@ -3,6 +3,7 @@
 #ifndef TRAINER_MODELS_TRANSFORMER_H
 #define TRAINER_MODELS_TRANSFORMER_H
 #include "trainer/models/hook.h"
+#include "trainer/models/kv_cache.h"
 #include "trainer/models/model_keys.h"
 #include "trainer/models/rope_cache.h"
 
@@ -35,7 +36,9 @@ typedef struct Piece {
     AttentionArg attention, window; /* over the document, over its last sliding_window tokens */
     RopeTable rope;                 /* of rotary families */
     const Hooks *hooks;
-    uint64_t noise; /* of the micro-batch, for dropout; 0: none */
+    uint64_t noise;           /* of the micro-batch, for dropout; 0: none */
+    const KvRows *kv;         /* what the tokens follow; NULL: nothing before the batch */
+    const int64_t *cache_row; /* (N) where the cache keeps them; -1: nowhere */
 } Piece;
 
 /* One model family. `net` is its own struct of weights; forward gives the normed hidden states
@@ -79,7 +82,11 @@ void build_fini(Build *b); /* frees the sites */
 double linear_init_std(const ModelConfig *cfg, int64_t n_in, bool to_stream);
 
 CHECKED Status piece_make(Tape *t, const ModelConfig *cfg, const ModelDef *def, RopeCache *rope,
-                          const Batch *batch, Piece **piece);
+                          const Batch *batch, const KvRows *kv, Piece **piece);
+/* Attention of a block over the tokens of the piece and, with a cache, over what they follow. keys: one of
+ * the piece's, or a copy with another scale. */
+CHECKED Status attention_forward(Tape *t, const Piece *p, int layer, const AttentionArg *keys,
+                                 Tensor *q, Tensor *k, Tensor *v, Tensor **y);
 
 /* Layers on their weights. x and *y may be the same variable. A norm's weight may be a divisor of the
  * columns: then each such part of a row, a head, is normed by itself. */

@@ -1,10 +1,9 @@
-/* generate.c — one batch of the rows that are still open, filled up to a multiple of PAD tokens; a
- * causal model does not see the filling behind a row's end. */
+/* generate.c — one batch of the rows that are still open: first their prompts, then a token of each on top of the cache.
+ * A row longer than the model's sight is read again for each token, for all its positions move. */
 #include "trainer/run/generate.h"
 #include "trainer/base/mem.h"
+#include "trainer/models/kv_cache.h"
 #include <string.h>
-
-enum { PAD = 16 };
 
 // clang-format off
 const OptSpec GENERATE_OPTS[] = {
@@ -32,9 +31,10 @@ typedef struct Generator {
     int64_t vocab; /* width of the logits */
     int64_t n_id;  /* ids that stand for a text */
     Row *row;
-    int64_t *open; /* (n_open) rows of the present batch */
-    int64_t *last; /* (n_open) places of their last tokens */
-    Batch *batch;  /* memory for all rows; B and T are those of the present pass */
+    int64_t *open;  /* (n_open) rows of the present batch, and their slots in the cache */
+    int64_t *n_new; /* (n_open) tokens of each that the cache has not seen */
+    KvCache *cache;
+    Batch *batch; /* memory for all rows; B and T are those of the present pass */
     Tape *tape;
     real *logits; /* (n_open, vocab) */
     SampleCandidate *room;
@@ -57,7 +57,8 @@ static void generator_fini(Generator *g)
     for (int64_t i = 0; g->row && i < g->n_row; i++) mem_free(g->row[i].ids);
     mem_free(g->row);
     mem_free(g->open);
-    mem_free(g->last);
+    mem_free(g->n_new);
+    kv_cache_destroy(g->cache);
     batch_destroy(g->batch);
     tape_destroy(g->tape);
     mem_free(g->logits);
@@ -85,12 +86,6 @@ out:
     return rc;
 }
 
-static int64_t padded(const Generator *g, int64_t n)
-{
-    const int64_t T = (n + PAD - 1) / PAD * PAD;
-    return T < g->context ? T : g->context;
-}
-
 static Status generator_init(Generator *g, const Prompt *prompt)
 {
     Status rc = ST_OK;
@@ -101,41 +96,44 @@ static Status generator_init(Generator *g, const Prompt *prompt)
     g->context = loaded_model_context(g->m);
     g->row = mem_array(n, sizeof *g->row);
     g->open = mem_array(n, sizeof *g->open);
-    g->last = mem_array(n, sizeof *g->last);
+    g->n_new = mem_array(n, sizeof *g->n_new);
     g->room = mem_array(g->n_id, sizeof *g->room);
     g->logits = mem_alloc((size_t)(n * g->vocab) * sizeof *g->logits);
-    CHECK(g->row && g->open && g->last && g->room && g->logits, NOMEM, "%lld texts", LL(n));
+    CHECK(g->row && g->open && g->n_new && g->room && g->logits, NOMEM, "%lld texts", LL(n));
     for (int64_t i = 0; i < n; i++) {
         TRY(row_init(g, i, &prompt[i]));
         if (g->row[i].n > longest) longest = g->row[i].n;
     }
-    TRY(batch_create(n, padded(g, longest + g->o->max_new_tokens), &g->batch));
+    const int64_t whole = longest + g->o->max_new_tokens,
+                  in_sight = whole < g->context ? whole : g->context;
+    TRY(batch_create(n, whole <= g->context ? longest : in_sight, &g->batch));
+    TRY(kv_cache_create(model_config(g->m->net.model), n, in_sight, &g->cache));
     TRY(tape_create(&g->tape));
 out:
     return rc;
 }
 
-/* The last tokens in sight of each open row, and where each ends. */
+/* What the cache has not seen of each open row. */
 static void fill_batch(Generator *g, Continuation *out)
 {
     Batch *b = g->batch;
-    int64_t longest = 0;
-    g->n_open = 0;
+    g->n_open = b->T = 0;
     for (int64_t i = 0; i < g->n_row; i++) {
-        if (g->row[i].closed) continue;
+        const Row *r = &g->row[i];
+        if (r->closed) continue;
+        const int64_t seen = r->n < g->context ? r->n : g->context;
+        if (seen < r->n) g->cache->n_past[i] = 0;
+        g->n_new[g->n_open] = seen - g->cache->n_past[i];
+        if (g->n_new[g->n_open] > b->T) b->T = g->n_new[g->n_open];
         g->open[g->n_open++] = i;
-        if (g->row[i].n > longest) longest = g->row[i].n;
+        out[i].n_unseen = r->n - seen;
     }
     b->B = g->n_open;
-    b->T = padded(g, longest);
     for (int64_t k = 0; k < g->n_open; k++) {
         const Row *r = &g->row[g->open[k]];
-        const int64_t seen = r->n < g->context ? r->n : g->context;
         int32_t *tokens = b->tokens + k * b->T;
-        memcpy(tokens, r->ids + r->n - seen, (size_t)seen * sizeof *tokens);
-        for (int64_t t = seen; t < b->T; t++) tokens[t] = 0; /* filling: nothing looks back at it */
-        g->last[k] = k * b->T + seen - 1;
-        out[g->open[k]].n_unseen = r->n - seen;
+        memcpy(tokens, r->ids + r->n - g->n_new[k], (size_t)g->n_new[k] * sizeof *tokens);
+        for (int64_t t = g->n_new[k]; t < b->T; t++) tokens[t] = 0; /* filling */
     }
 }
 
@@ -199,7 +197,8 @@ Status generate(const LoadedModel *m, const GenerateOpts *o, int64_t n, const Pr
     memset(out, 0, (size_t)n * sizeof *out);
     TRY(generator_init(&g, prompt));
     for (fill_batch(&g, out); g.n_open > 0; fill_batch(&g, out)) {
-        TRY(model_logits(m->net.model, g.tape, g.batch, g.n_open, g.last, g.logits));
+        const KvRows rows = {g.cache, g.open, g.n_new};
+        TRY(model_extend(m->net.model, g.tape, g.batch, &rows, g.logits));
         for (int64_t k = 0; k < g.n_open; k++)
             TRY(take_token(&g, &g.row[g.open[k]], g.logits + k * g.vocab, &out[g.open[k]]));
     }

@@ -1,6 +1,4 @@
-/* generate.h — continues texts: several prompts as one batch, each with random numbers of its own.
- *
- * Every new token is a pass over the text in sight, so keep texts short. */
+/* generate.h — continues texts: several prompts as one batch, each with random numbers of its own. */
 #ifndef TRAINER_RUN_GENERATE_H
 #define TRAINER_RUN_GENERATE_H
 #include "trainer/base/opt.h"
