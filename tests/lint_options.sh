@@ -11,7 +11,7 @@ keys=$(sed -nE 's/^ *OPT_(I64|COUNT|F64|BOOL|STR|ENUM|LIST|WORDS)\([A-Za-z]+, *(
 readers=$(find trainer schedules optim data -name '*.c' | grep -vE 'trainer/run/(config|run_opts)')
 for k in $keys; do
     case "$k" in
-    model_name_or_path | gradient_accumulation_steps) grep -qE "[>.]$k\b" trainer/run/config_check.c && continue ;;
+    gradient_accumulation_steps) grep -qE "[>.]$k\b" trainer/run/config_check.c && continue ;;
     finetuning_type) grep -qE "[>.]$k\b" trainer/run/config_methods.c && continue ;;
     report_to) grep -q 'config_reports_to(' $readers && continue ;;
     esac

@@ -269,9 +269,6 @@ static const struct {
     {BASE "resume_from_checkpoint: true\n", "the same command goes on by itself"},
     {BASE "use_dora: true\n", "x.yaml:4: use_dora: directions and sizes are not trained apart"},
     {BASE "batch_size: 8\n", "ambiguous: use micro_batch_size"},
-    {BASE "model_name_or_path: m\n",
-     "x.yaml:4: model_name_or_path: stored models cannot be loaded yet"},
-    {BASE "base_model: m\n", "x.yaml:4: model_name_or_path: stored models cannot be loaded yet"},
     /* values */
     {BASE "learning_rate: \"1e-5\"\n",
      "x.yaml:4: learning_rate: quoted \"1e-5\" is a text, a number is expected: remove the quotes"},
@@ -414,6 +411,18 @@ static const struct {
      "x.yaml:4: branch_from: is set but never read: it needs paradigm: path_switching"},
     {BASE "version: v1\nbranch_from: /l\n", "x.yaml:5: branch_from: found /l, expected LINE@POINT"},
 };
+
+START_TEST(a_stored_model_has_to_be_there)
+{
+    RunConfig *cfg = NULL;
+    T_FAILS(read_text(BASE "model_name_or_path: m\n", &cfg), DATA, "/m/config.json: cannot open");
+    T_FAILS(read_text(BASE "base_model: m\n", &cfg), DATA, "/m/config.json: cannot open");
+    T_OK(read_text(BASE "base_model: m\nmodel: {hidden_size: 64}\n", &cfg)); /* known without it */
+    T_EQ_I64(cfg->model.hidden_size, 64);
+    config_destroy(cfg);
+    T_EQ_I64(mem_live(), 0);
+}
+END_TEST
 
 START_TEST(refuses_with_place_and_reason)
 {
@@ -760,6 +769,7 @@ int main(void)
                         paths_start_at_their_file,
                         later_layers_win,
                         another_choice_leaves_inherited_keys_behind,
+                        a_stored_model_has_to_be_there,
                         refuses_with_place_and_reason,
                         refuses_bad_overrides,
                         refuses_bad_chains,

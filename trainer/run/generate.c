@@ -70,12 +70,14 @@ static Status row_init(const Generator *g, int64_t i, const Prompt *p)
     Status rc = ST_OK;
     Row *r = &g->row[i];
     TokenList prompt = {0};
-    CHECK(p->n_bytes > 0, DATA,
-          "an empty prompt: at least one byte must go before the first token");
-    CHECK(!memchr(p->text, 0, (size_t)p->n_bytes), DATA, "the prompt has a NUL at byte %lld",
+    CHECK(!p->n_bytes || !memchr(p->text, 0, (size_t)p->n_bytes), DATA,
+          "the prompt has a NUL at byte %lld",
           LL((const char *)memchr(p->text, 0, (size_t)p->n_bytes) - p->text));
     TRY(tokenizer_encode(g->m->tokenizer, p->text, p->n_bytes,
                          TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &prompt));
+    CHECK(prompt.n > 0, DATA,
+          "an empty prompt: at least one token must go before the first new one, and this "
+          "tokenizer puts none there");
     r->n = r->n_prompt = prompt.n;
     r->ids = mem_array(r->n + g->o->max_new_tokens, sizeof *r->ids);
     CHECK(r->ids, NOMEM, "a text of %lld tokens", LL(r->n + g->o->max_new_tokens));
