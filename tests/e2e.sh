@@ -39,6 +39,37 @@ ranks) # ranks and threads change who computes what, never the bits
         same "losses of v2" "$(metric_steps "$dir/r1:1/v2/metrics.jsonl" branch | digest)" \
             "$(metric_steps "$out/v2/metrics.jsonl" branch | digest)"
     done ;;
+methods) # small trainable sets are trained as exactly as the whole: any ranks, stopped or not, recomputed or not, run again
+    set -f # patterns are not the shell's
+    lora="finetuning_type=lora lora_r=4 lora_dropout=0.2 modules_to_save=[lm_head] loraplus_lr_ratio=4"
+    freeze='finetuning_type=freeze unfrozen_parameters=["model.layers.1\\..*proj",lm_head]'
+    for method in lora freeze; do
+        eval "options=\$$method"
+        # shellcheck disable=SC2086  # words
+        for np in 1 2 4; do
+            expect_run 1 --np $np "output_dir=$dir/$method$np" $options
+            same "$method: v1, $np ranks" "$(payload "$dir/${method}1/releases/v1")" "$(payload "$dir/$method$np/releases/v1")"
+            same "$method: state at its branch point" "$(state "$dir/${method}1/branch-points/v1")" "$(state "$dir/$method$np/branch-points/v1")"
+        done
+        # shellcheck disable=SC2086
+        expect_run 1 "output_dir=$dir/$method-again" $options gradient_checkpointing=true
+        same "$method: v1, recomputed" "$(payload "$dir/${method}1/releases/v1")" "$(payload "$dir/$method-again/releases/v1")"
+        rm -r "$dir/${method}2/releases/v1" "$dir/${method}2/branches/v1" # as if it had been stopped before
+        # shellcheck disable=SC2086
+        expect_run 1 --np 2 "output_dir=$dir/${method}2" $options
+        same "$method: v1, its branch gone on from the stored state" "$(payload "$dir/${method}1/releases/v1")" "$(payload "$dir/${method}2/releases/v1")"
+        "$TRAINER" verify "$dir/${method}1/main/step-000008" --replay 100 >"$dir/replay.log" || { cat "$dir/replay.log"; fail "$method: replay"; }
+        say "$method: $(grep equal "$dir/replay.log" | head -n 1)"
+        # shellcheck disable=SC2086
+        same "$method: parameters, planned and trained" "$(field "$dir/${method}1/releases/v1" trainable_params)" \
+            "$("$TRAINER" plan "$dir/tiny.yaml" "output_dir=$dir/none" $options --json --no-calibrate 2>>"$dir/log" | sed -n 's/^ *"trainable_params": *\([0-9]*\),*/\1/p')"
+    done
+    stored=$("$TRAINER" inspect "$dir/lora1/releases/v1" | grep -c '^  param/')
+    same "tensors of an adapter: 14 pairs and the head" 29 "$stored"
+    code=0
+    run 1 "output_dir=$dir/lora1" finetuning_type=lora lora_r=8 || code=$?
+    same "exit code with another rank" 78 $code
+    grep -q 'trainable.0.lora_r: 4 before, 8 now' "$dir/log" || { tail -n 3 "$dir/log"; fail "it does not say what differs"; } ;;
 main_isolated) # the main path is the same with branches taken in between, and without any
     expect_run 1 "output_dir=$dir/with"
     expect_run 2 "output_dir=$dir/with"
