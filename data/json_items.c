@@ -78,8 +78,10 @@ static Status parse(JsonItems *s, const char *text, size_t n)
 {
     Status rc = ST_OK;
     json_error_t why;
-    s->object = json_loadb(
-        text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &why);
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
+    s->object = json_loadb(text, n, flags, &why);
+    if (!s->object && json_error_code(&why) == json_error_numeric_overflow) /* a count too long */
+        s->object = json_loadb(text, n, flags | JSON_DECODE_INT_AS_REAL, &why);
     CHECK(s->object, FORMAT, "%s: bad JSON at byte %d: %s", json_items_place(s), why.position,
           why.text);
     CHECK(json_is_object(s->object), FORMAT, "%s: the line is %s, not an object",
