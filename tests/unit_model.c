@@ -488,6 +488,8 @@ START_TEST(impossible_sizes_are_refused)
     ModelConfig c = toy_config();
     c.head_dim = 3;
     T_FAILS(try_config(&c), CONFIG, "head_dim is 3");
+    c.head_dim = 2 * MAX_HEAD_DIM;
+    T_FAILS(try_config(&c), CONFIG, "head_dim is 2048, the most is 1024");
     c.head_dim = 0;
     c.hidden_size = 13;
     T_FAILS(try_config(&c), CONFIG, "hidden_size 13 is no multiple of num_attention_heads 4");

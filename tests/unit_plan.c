@@ -162,7 +162,8 @@ END_TEST
 START_TEST(refuses_a_run_that_no_disk_holds)
 {
     const char *const huge[] = {"version=v1", "model.hidden_size=65536",
-                                "model.intermediate_size=1048576", "model.num_hidden_layers=1024"};
+                                "model.num_attention_heads=64", "model.intermediate_size=1048576",
+                                "model.num_hidden_layers=1024"};
     RunConfig *cfg;
     Job *job;
     open_job(N_OF(huge), huge, &cfg, &job);

@@ -134,6 +134,8 @@ static Status check_rope(ModelConfig *c)
     Status rc = ST_OK;
     CHECK(c->head_dim % 2 == 0, CONFIG, "head_dim is %lld; rotary positions need an even one",
           LL(c->head_dim));
+    CHECK(c->head_dim <= MAX_HEAD_DIM, CONFIG, "head_dim is %lld, the most is %d: give more heads",
+          LL(c->head_dim), MAX_HEAD_DIM);
     if (!c->rope_type) goto out;
     for (const RopeKey *k = ROPE_KEYS; k->key; k++) {
         const OptSpec *spec = opt_find(MODEL_OPTS, k->option);
