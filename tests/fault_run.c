@@ -149,8 +149,9 @@ static void break_runs(bool stays)
     printf("%lld places, every %lldth broken%s: %lld runs, %lld came through all the same\n",
            LL(n_place), LL(stride), stays ? " for good" : "", LL(n_tried), LL(n_absorbed));
     /* Nothing depends on what the header looks up, on the title of a leg, on status.json; and a
-     * checkpoint that cannot be read is not counted among those that are kept. */
-    T_TRUE(n_absorbed * 10 <= n_tried);
+     * checkpoint that cannot be read is not counted among those that are kept. These are 3 of 100
+     * places; a dozen of them may meet two. */
+    T_TRUE(n_absorbed <= 1 + n_tried / 10);
 }
 
 START_TEST(nothing_fails)
