@@ -2,6 +2,7 @@
 #include "trainer/run/branch_from.h"
 #include "trainer/base/mem.h"
 #include "trainer/io/files.h"
+#include "trainer/run/config_keys.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,10 @@ Status branch_from_check(const BranchFrom *b, const RunConfig *cfg)
     const bool with_data = cfg->n_dataset > 0;
     TRY(comparable(b->cfg, with_data, &then));
     TRY(comparable(cfg, with_data, &now));
+    for (const KeyNeed *need = KEY_NEEDS; need->key && !with_data; need++)
+        if (strcmp(need->selector, "datasets") == 0 && !json_object_get(then, need->key))
+            json_object_del(now,
+                            need->key); /* its data, those of the version, have no use for it */
     TRY(config_diff(then, now, &differ));
     CHECK(!differ, CONFIG,
           "%s branches from %s and may decay in its own way, but has other options: %s",
