@@ -13,7 +13,7 @@ background() {
     shift 2
     : >"$dir/part" # what an earlier job printed is not to be taken for this one's
     # shellcheck disable=SC2046  # words
-    "$MPIEXEC" -n "$bg_np" "$TRAINER" "$dir/tiny.yaml" $(version_args 1) "output_dir=$bg_out" datasets.0.world_bytes=76800 "$@" \
+    "$MPIEXEC" -n "$bg_np" "$TRAINER" "$dir/tiny.yaml" $(version_args 1) "output_dir=$bg_out" "datasets.0.world_bytes=${bytes:-76800}" "$@" \
         >"$dir/part" 2>&1 </dev/null &
     job=$!
 }
@@ -258,7 +258,8 @@ best) # a plain run ends early, with its best weights, whatever interrupts it; t
     plain "$dir/b" || { cat "$dir/log"; fail "the same command again"; }
     same "after an interruption" "$(payload "$dir/a/final")" "$(payload "$dir/b/final")" ;;
 watchdog) # a rank that stands still ends the job, which says in what it stood
-    background "$dir/l" 2 save_steps=100 watchdog_step_s=2 datasets.0.world_bytes=768000
+    bytes=768000 # long enough to be met in the middle
+    background "$dir/l" 2 save_steps=100 watchdog_step_s=2
     await 'step-000100 saved'
     stopped=$(pgrep -P $job | tail -n 1)
     kill -STOP "$stopped"
@@ -275,7 +276,7 @@ watchdog) # a rank that stands still ends the job, which says in what it stood
         [ $n -lt 100 ] || fail "the rank that hangs is left over"
         sleep 0.1
     done
-    background "$dir/l" 2 save_steps=100 datasets.0.world_bytes=768000
+    background "$dir/l" 2 save_steps=100
     await 'goes on at step'
     kill -USR1 $job
     finish
