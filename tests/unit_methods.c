@@ -193,6 +193,80 @@ START_TEST(refuses_what_fits_no_model)
 }
 END_TEST
 
+/* ---- what it takes ---- */
+
+static double flops_of(const ToyEntry *e)
+{
+    const ModelConfig c = toy_config();
+    ToyMethods m;
+    toy_methods_init(&m, &c, e);
+    const double flops = model_flops_per_token(m.toy.model, TOY_T);
+    toy_methods_fini(&m);
+    return flops;
+}
+
+/* C = 12, I = 20, 16 wide queries, 8 wide keys, V = 11, two blocks; attention over 7 keys. */
+START_TEST(work_ends_at_the_lowest_that_is_trained)
+{
+    static const ToyEntry FULL = {"full", {NULL}},
+                          HEAD = {"freeze", {"unfrozen_parameters", "lm_head"}},
+                          UPPER = {"freeze", {"unfrozen_parameters", "model.layers.1.mlp.up"}},
+                          INPUT = {"freeze", {"unfrozen_parameters", "model.embed"}},
+                          PAIR = {
+                              "lora",
+                              {"lora_r", "2", "lora_target_modules", "q_proj", "lora_layers", "1"}};
+    const double block = 2 * 12 + 2 * 16 * 12 + 2 * 8 * 12 + 3 * 12 * 20, head = 11 * 12, norm = 12,
+                 attention = 7 * 16;
+    T_NEAR(flops_of(&FULL), 6 * (2 * block + norm + head) + 2 * 12 * attention, 1e-9);
+    T_NEAR(flops_of(&HEAD), 2 * 2 * block + 4 * norm + 6 * head + 2 * 4 * attention, 1e-9);
+    T_NEAR(flops_of(&UPPER),
+           (2 + 4) * block + 2 * 12 * 20 + 4 * (norm + head) + (4 + 12) * attention, 1e-9);
+    T_NEAR(flops_of(&INPUT), 4 * (2 * block + norm + head) + 2 * 12 * attention, 1e-9);
+    T_NEAR(flops_of(&PAIR),
+           (2 + 4) * block + 6 * 2 * (12 + 16) + 4 * (norm + head) + (4 + 12) * attention, 1e-9);
+}
+END_TEST
+
+START_TEST(memory_is_foreseen)
+{
+    enum { T = 128 };
+    static int32_t tokens[T], doc_start[T];
+    static const ToyEntry MORE[] = {
+        {"lora", {"lora_r", "8"}},
+        {"lora", {"lora_r", "64", "lora_dropout", "0.1"}},
+        {"lora", {"lora_target_modules", "q_proj\nv_proj", "lora_layers", "4,5"}},
+        {"freeze", {"unfrozen_parameters", "lm_head"}},
+        {"freeze", {"unfrozen_parameters", "model.layers.3"}},
+    };
+    const Batch batch = {.B = 1,
+                         .T = T,
+                         .tokens = tokens,
+                         .labels = tokens,
+                         .doc_start = doc_start,
+                         .n_label = T,
+                         .noise = 1};
+    ModelConfig c;
+    opt_set_defaults(MODEL_OPTS, &c);
+    c.num_hidden_layers = 6;
+    c.hidden_size = 64;
+    c.intermediate_size = 176;
+    T_OK(model_check_config(&c));
+    for (int64_t i = 0; i < 2 * N_OF(MORE); i++) {
+        ToyMethods m;
+        double loss;
+        toy_methods_init(&m, &c, &MORE[i / 2]);
+        tape_checkpointing(m.toy.tape, i % 2);
+        for (int k = 0; k < 2; k++)
+            T_OK(model_loss(m.toy.model, m.toy.tape, &batch, true, &loss, NULL));
+        const double held = (double)tape_bytes(m.toy.tape),
+                     foreseen = (double)model_activation_bytes(m.toy.model, 1, T, i % 2);
+        ck_assert_msg(fabs(held / foreseen - 1) < 0.25, "example %lld: held %.0f, foreseen %.0f",
+                      LL(i), held, foreseen);
+        toy_methods_fini(&m);
+    }
+}
+END_TEST
+
 /* ---- lora ---- */
 
 /* Which linear layers get an update. */
@@ -453,6 +527,8 @@ int main(void)
                         recomputation_changes_no_bit,
                         survives_every_failed_allocation,
                         refuses_what_fits_no_model,
+                        work_ends_at_the_lowest_that_is_trained,
+                        memory_is_foreseen,
                         lora_matches_modules_as_peft_does,
                         lora_declares_what_peft_stores,
                         lora_is_its_formula,

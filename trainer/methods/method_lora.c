@@ -245,6 +245,19 @@ static void lora_describe(const void *self, char *buf, size_t n_buf)
                  "; with modules_to_save some servers refuse the adapter: export it merged");
 }
 
+static int64_t lora_width(const void *self, int64_t block)
+{
+    const Lora *lo = self;
+    int64_t width = 0;
+    for (int64_t i = 0; i < lo->n_pair; i++) {
+        const Site *site = lo->pair[i].site;
+        if (site->layer != block) continue;
+        width += lo->opt->lora_r + 2 * site->n_out; /* the thin product, the update, the sum */
+        if (lo->opt->lora_dropout > 0) width += site->n_in;
+    }
+    return width;
+}
+
 /* ---- forward ---- */
 
 static const LoraPair *find_pair(const Lora *lo, const Site *site)
@@ -304,5 +317,6 @@ const MethodDef method_lora = {.name = "lora",
                                .destroy = lora_destroy,
                                .init_weights = lora_init_weights,
                                .describe = lora_describe,
+                               .width = lora_width,
                                .linear = lora_linear,
                                .merge = lora_merge};

@@ -36,6 +36,8 @@ typedef struct MethodDef {
     void (*init_weights)(void *self, uint64_t seed);
     /* (optional) What a plan says of it beside its parameters: a few words, cut to n_buf. */
     void (*describe)(const void *self, char *buf, size_t n_buf);
+    /* (optional) Reals per token that it adds to a block on the tape. */
+    int64_t (*width)(const void *self, int64_t block);
     /* (optional) y0 = x W^T at the site -> y. noise: of this micro-batch, 0 in evaluation. */
     Status (*linear)(void *self, Tape *t, const Site *site, uint64_t noise, Tensor *x, Tensor *y0,
                      Tensor **y);

@@ -76,6 +76,16 @@ ModelView model_view(const Model *m)
                        .tied = m->cfg.tie_word_embeddings};
 }
 
+const ParamSet *model_params(const Model *m)
+{
+    return m->build.ps;
+}
+
+const Hooks *model_hooks(const Model *m)
+{
+    return m->hooks;
+}
+
 void model_set_hooks(Model *m, const Hooks *hooks)
 {
     m->hooks = hooks;

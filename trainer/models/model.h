@@ -88,7 +88,8 @@ int64_t model_n_params(const Model *m);
 
 /* FLOPs of forward and backward per token.
  * Math  6 (parameters without those that are only looked up) + 12 layers T (heads head_dim): the usual
- * count, attention over all T keys. A causal mask leaves half of the second term,
+ * count, attention over all T keys. Frozen parameters count 4 instead of 6; below the lowest block that
+ * trains something there is the forward alone, 2, and 4 for attention. A causal mask leaves half of the second term,
  * model_attention_flops_per_token, to be computed. A layer with a window w < T counts 2 w - w^2/T keys, so
  * that half of it is what is computed, too. */
 double model_flops_per_token(const Model *m, int64_t T);

@@ -1,5 +1,7 @@
 /* model_cost.c — parameters, work and memory, from what was declared and the sizes. */
 #include "trainer/models/transformer.h"
+#include <ctype.h>
+#include <stdlib.h>
 
 int64_t model_n_params(const Model *m)
 {
@@ -8,6 +10,38 @@ int64_t model_n_params(const Model *m)
     for (int64_t i = 0; i < view.n_param; i++) n += view.param[i]->n;
     return n;
 }
+
+/* ---- where backward ends ---- */
+
+static bool is_looked_up(const Model *m, const Param *p)
+{
+    return p->kind == PARAM_EMBEDDING && p != model_head(m);
+}
+
+/* The block a parameter is used in, by the number in its name; behind the last block without one. */
+static int64_t block_of(const Model *m, const Param *p)
+{
+    for (const char *dot = strchr(p->name, '.'); dot; dot = strchr(dot + 1, '.'))
+        if (isdigit((unsigned char)dot[1])) return strtoll(dot + 1, NULL, 10);
+    return is_looked_up(m, p) ? -1 : model_config(m)->num_hidden_layers;
+}
+
+/* The first block that a gradient has to reach; -1: the embedding. */
+static int64_t lowest_trained(const Model *m)
+{
+    const ParamSet *ps = model_params(m);
+    int64_t lowest = model_config(m)->num_hidden_layers;
+    for (int64_t i = 0; i < params_count(ps); i++) {
+        const Param *p = params_at(ps, i);
+        const bool is_input =
+            p->kind == PARAM_EMBEDDING && (is_looked_up(m, p) || model_view(m).tied);
+        const int64_t block = is_input ? -1 : block_of(m, p);
+        if (!p->frozen && block < lowest) lowest = block;
+    }
+    return lowest;
+}
+
+/* ---- work ---- */
 
 /* Keys a token sees in a causal layer, on average, twice: all T without a window. */
 static double keys_twice(const ModelConfig *c, bool windowed, double T)
@@ -19,29 +53,56 @@ static double keys_twice(const ModelConfig *c, bool windowed, double T)
 double model_attention_flops_per_token(const Model *m, int64_t T)
 {
     const ModelConfig *c = model_config(m);
-    double keys = 0;
+    const int64_t lowest = lowest_trained(m);
+    double products = 0;
     for (int64_t i = 0; i < c->num_hidden_layers; i++)
-        keys += keys_twice(c, layer_is_windowed(model_def(m), c, i), (double)T);
-    return 12.0 * keys * (double)(c->num_attention_heads * c->head_dim);
+        products += (i >= lowest ? 12.0 : 4.0) *
+                    keys_twice(c, layer_is_windowed(model_def(m), c, i), (double)T);
+    return products * (double)(c->num_attention_heads * c->head_dim);
+}
+
+static double param_flops(const Model *m, const Param *p, int64_t lowest)
+{
+    if (is_looked_up(m, p)) return 0;
+    return (double)p->n * (!p->frozen ? 6 : block_of(m, p) >= lowest ? 4 : 2);
 }
 
 double model_flops_per_token(const Model *m, int64_t T)
 {
-    const ModelView view = model_view(m);
-    const Param *head = model_head(m);
-    int64_t multiplied = 0;
-    for (int64_t i = 0; i < view.n_param; i++)
-        if (view.param[i]->kind != PARAM_EMBEDDING || view.param[i] == head)
-            multiplied += view.param[i]->n;
-    return 6.0 * (double)multiplied + model_attention_flops_per_token(m, T);
+    const ParamSet *ps = model_params(m);
+    const int64_t lowest = lowest_trained(m);
+    double flops = 0;
+    for (int64_t i = 0; i < params_count(ps); i++)
+        flops += param_flops(m, params_at(ps, i), lowest);
+    for (int64_t i = 0; i < params_n_frozen(ps); i++)
+        flops += param_flops(m, params_frozen_at(ps, i), lowest);
+    return flops + model_attention_flops_per_token(m, T);
+}
+
+/* ---- memory ---- */
+
+/* Reals per token in a block, methods included. */
+static int64_t block_width(const Model *m, int64_t block)
+{
+    const Hooks *hooks = model_hooks(m);
+    int64_t width = model_def(m)->block_width(model_config(m));
+    for (int64_t i = 0; hooks && i < hooks->n; i++)
+        if (hooks->at[i].def->width) width += hooks->at[i].def->width(hooks->at[i].self, block);
+    return width;
 }
 
 int64_t model_activation_bytes(const Model *m, int64_t B, int64_t T, bool checkpointing)
 {
     const ModelConfig *c = model_config(m);
-    const int64_t C = c->hidden_size, n = c->num_hidden_layers,
-                  block = model_def(m)->block_width(c);
+    const int64_t C = c->hidden_size, lowest = lowest_trained(m);
     const int64_t grads = 2 * C + 3 * c->intermediate_size;
-    const int64_t blocks = checkpointing ? n * C + block : n * block;
-    return B * T * (2 * C + blocks + grads) * (int64_t)sizeof(real);
+    int64_t kept = 0,
+            passing = 0; /* blocks that leave their result alone, while they are computed */
+    for (int64_t i = 0; i < c->num_hidden_layers; i++) {
+        const bool drops = checkpointing || i < lowest;
+        const int64_t width = block_width(m, i);
+        kept += drops ? C : width;
+        if (drops && width > passing) passing = width;
+    }
+    return B * T * (2 * C + kept + passing + grads) * (int64_t)sizeof(real);
 }

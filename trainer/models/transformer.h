@@ -63,7 +63,9 @@ typedef struct ModelDef {
 } ModelDef;
 
 const ModelDef *model_def(const Model *m);
-const Param *model_head(const Model *m); /* (V,C) */
+const ParamSet *model_params(const Model *m); /* its own, and those of its methods */
+const Hooks *model_hooks(const Model *m);     /* NULL: none */
+const Param *model_head(const Model *m);      /* (V,C) */
 bool layer_is_windowed(const ModelDef *def, const ModelConfig *cfg, int64_t layer);
 
 /* Declare "<name>.weight" and, where asked for, "<name>.bias"; name is given by fmt. A linear layer is a
