@@ -10,20 +10,26 @@
 #include <string.h>
 
 /* 30 steps of 8 x 32 tokens; n_more options follow, "key=value". */
-static void open_job(int n_more, const char *const *more, RunConfig **cfg, Job **job)
+static void open_job_on(const char *model, int n_more, const char *const *more, RunConfig **cfg,
+                        Job **job)
 {
     char text[1024];
     const int n =
         snprintf(text, sizeof text,
                  "output_dir: %s/run\ncache_dir: %s/cache\n"
                  "datasets: [{type: world, name: world, world_version: 1, world_bytes: 7680}]\n"
-                 "model: {hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, "
-                 "num_attention_heads: 2}\n"
                  "max_seq_length: 32\nglobal_batch_size: 8\nlearning_rate: 3e-3\nwarmup_steps: 5\n"
-                 "save_steps: 4\n",
-                 test_dir(), test_dir());
+                 "save_steps: 4\n%s\n",
+                 test_dir(), test_dir(), model);
     T_OK(config_parse("plan.yaml", text, (size_t)n, n_more, more, cfg));
     T_OK(job_open(comm_self(), *cfg, JOB_LOOK, job));
+}
+
+static void open_job(int n_more, const char *const *more, RunConfig **cfg, Job **job)
+{
+    open_job_on("model: {hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, "
+                "num_attention_heads: 2}",
+                n_more, more, cfg, job);
 }
 
 static void close_job(RunConfig *cfg, Job *job)
@@ -90,17 +96,15 @@ START_TEST(gives_a_plain_run_no_rivals)
 END_TEST
 
 /* The highest sum of live bytes in three real steps, against what was foretold. */
-START_TEST(foretells_memory)
+static void check_memory(int n, const char *const *options)
 {
-    const char *const wide[] = {"version=v1", "micro_batch_size=2", "model.hidden_size=64",
-                                "model.intermediate_size=176"};
     RunConfig *cfg;
     Job *job;
     Plan *plan;
     TrainState *state;
     Stepper *stepper;
     StepResult result;
-    open_job(N_OF(wide), wide, &cfg, &job);
+    open_job(n, options, &cfg, &job);
     T_OK(plan_create(job, false, &plan));
     const PlanMemory m = plan->memory;
     plan_destroy(plan);
@@ -116,6 +120,16 @@ START_TEST(foretells_memory)
     stepper_destroy(stepper);
     state_destroy(state);
     close_job(cfg, job);
+}
+
+START_TEST(foretells_memory)
+{
+    const char *const wide[] = {"version=v1",           "micro_batch_size=2",
+                                "model.hidden_size=64", "model.intermediate_size=176",
+                                "finetuning_type=lora", "lora_target=[q_proj, v_proj]",
+                                "lora_dropout=0.1"};
+    check_memory(4, wide);
+    check_memory(N_OF(wide), wide);
 }
 END_TEST
 
@@ -232,6 +246,80 @@ START_TEST(says_the_same_as_json)
 }
 END_TEST
 
+START_TEST(tells_what_is_trained_from_what_is_frozen)
+{
+    static const char *const LORA[] = {"finetuning_type=lora", "lora_r=4", "lora_alpha=2",
+                                       "lora_target=[q_proj, up_proj]",
+                                       "modules_to_save=[lm_head]"};
+    enum { H = 32, I = 48, V = 256, PAIRS = 2 * (4 * (H + H) + 4 * (H + I)), HEAD = V * H };
+    RunConfig *cfg;
+    Job *job;
+    Plan *all, *plan;
+    Text text = {0}, json = {0};
+    open_job(0, NULL, &cfg, &job);
+    T_OK(plan_create(job, false, &all));
+    const int64_t n_all = params_n_elem(all->net.params);
+    const double flops_all = all->flops_per_step;
+    plan_destroy(all);
+    close_job(cfg, job);
+    open_job(N_OF(LORA), LORA, &cfg, &job);
+    T_OK(plan_create(job, false, &plan));
+    T_OK(plan_text(plan, &text));
+    T_HAS(text.s, "lora: 4 of 14 linear layers, rank 4, update x 0.5; with modules_to_save");
+    T_HAS(text.s, "model.layers.*.mlp.up_proj.lora_B.weight           (48,4) x 2");
+    T_HAS(text.s, "  frozen       ");
+    T_HAS(text.s, "model.layers.*.mlp.up_proj.weight                  (48,32) x 2");
+    T_OK(plan_json(plan, &json));
+    json_t *root = json_loads(json.s, JSON_REJECT_DUPLICATES, NULL);
+    T_EQ_I64(integer(root, NULL, "trainable_params"), PAIRS + HEAD);
+    T_EQ_I64(integer(root, NULL, "frozen_params"), n_all - HEAD);
+    T_EQ_I64(json_array_size(json_object_get(root, "trained")), 2 * 4 + 1);
+    T_EQ_I64(json_array_size(json_object_get(root, "frozen")), params_n_frozen(plan->net.params));
+    const json_t *method = json_array_get(json_object_get(root, "methods"), 0);
+    T_EQ_STR(json_string_value(json_object_get(method, "kind")), "lora");
+    T_EQ_I64(integer(root, "memory", "weights"), 4 * (PAIRS + HEAD));
+    T_EQ_I64(integer(root, "memory", "optimizer"), 8 * (PAIRS + HEAD));
+    T_EQ_I64(integer(root, "memory", "frozen"), 4 * (n_all - HEAD));
+    T_EQ_I64(integer(root, "memory", "mapped"), 0);
+    const double saved =
+        2 * (double)(n_all - HEAD - V * H) - 6 * PAIRS; /* the embedding is looked up */
+    T_NEAR(flops_all - plan->flops_per_step, 8 * 32 * saved, 1);
+    json_decref(root);
+    text_fini(&text);
+    text_fini(&json);
+    plan_destroy(plan);
+    close_job(cfg, job);
+}
+END_TEST
+
+/* Frozen matrices are counted as they are stored, in files; vectors are copies. */
+START_TEST(looks_at_the_files_of_the_base)
+{
+    static const char BASE[] = "model_name_or_path: " SWITCHYARD_SOURCE_DIR
+                               "/tests/golden/hf/llama-bf16\ntokenizer: bytes";
+    static const char *const LORA[] = {"finetuning_type=lora"};
+    RunConfig *cfg;
+    Job *job;
+    Plan *plan = NULL;
+    Text text = {0};
+    open_job_on(BASE, N_OF(LORA), LORA, &cfg, &job);
+    T_OK(plan_create(job, false, &plan));
+    int64_t n_matrix = 0, n_vector = 0;
+    for (int64_t i = 0; i < params_n_frozen(plan->net.params); i++) {
+        const Param *p = params_frozen_at(plan->net.params, i);
+        *(p->n_dim == 2 ? &n_matrix : &n_vector) += p->n;
+        T_TRUE(p->dtype == (p->n_dim == 2 ? DT_BF16 : DT_F32));
+    }
+    T_EQ_I64(plan->memory.mapped, 2 * n_matrix); /* as it is stored */
+    T_EQ_I64(plan->memory.frozen, 4 * n_vector);
+    T_OK(plan_text(plan, &text));
+    T_HAS(text.s, "self_attn.q_proj.weight             (32,16) BF16");
+    text_fini(&text);
+    plan_destroy(plan);
+    close_job(cfg, job);
+}
+END_TEST
+
 START_TEST(fails_cleanly_without_memory_or_disk)
 {
     RunConfig *cfg;
@@ -268,6 +356,8 @@ int main(void)
                         refuses_a_run_that_no_disk_holds,
                         lists_rates_that_read_back_exactly,
                         says_the_same_as_json,
+                        tells_what_is_trained_from_what_is_frozen,
+                        looks_at_the_files_of_the_base,
                         fails_cleanly_without_memory_or_disk};
     return test_main("unit.plan", t, N_OF(t));
 }

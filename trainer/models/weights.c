@@ -15,7 +15,7 @@ static const char *shape_text(int n_dim, const int64_t *dim, char text[SHAPE_TEX
     return text;
 }
 
-static Status read_param(const char *label, Param *p, const SafeTensor *w)
+static Status read_param(const char *label, Param *p, const SafeTensor *w, WeightsFor which)
 {
     Status rc = ST_OK;
     char theirs[SHAPE_TEXT], ours[SHAPE_TEXT];
@@ -25,9 +25,10 @@ static Status read_param(const char *label, Param *p, const SafeTensor *w)
     CHECK(w->dtype == DT_F32 || w->dtype == DT_F16 || w->dtype == DT_BF16, DATA,
           "%s: %s is stored as %s, expected F32, F16 or BF16", label, w->name, w->stored_dtype);
     if (p->frozen && (p->kind == PARAM_MATRIX || p->kind == PARAM_EMBEDDING)) {
-        params_lend(p, w->dtype, w->data);
+        params_lend(p, w->dtype, which == WEIGHTS_LOOK ? NULL : w->data);
         goto out;
     }
+    if (which == WEIGHTS_LOOK) goto out;
     if (p->frozen) TRY(params_own(p));
     dtype_widen(w->dtype, w->data, p->n, p->val);
 out:
@@ -74,7 +75,7 @@ Status model_read_weights(Model *m, const SafeTensors *s, const char *label, Wei
         Param *p = view.param[i];
         const SafeTensor *w = find_param(s, model_def(m), p);
         CHECK(w, DATA, "%s: has no tensor %s", label, p->name);
-        if (which == WEIGHTS_ALL || p->frozen) TRY(read_param(label, p, w));
+        if (which != WEIGHTS_FROZEN || p->frozen) TRY(read_param(label, p, w, which));
     }
     for (int64_t i = 0; i < safetensors_count(s); i++)
         CHECK(is_known(m, safetensors_at(s, i)->name), DATA,

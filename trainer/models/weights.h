@@ -4,10 +4,12 @@
 #include "trainer/io/safetensors.h"
 #include "trainer/models/model.h"
 
-typedef enum WeightsFor { WEIGHTS_FROZEN, WEIGHTS_ALL } WeightsFor;
+typedef enum WeightsFor { WEIGHTS_FROZEN, WEIGHTS_ALL, WEIGHTS_LOOK } WeightsFor;
 
 /* Gives the model's own parameters their numbers: the frozen ones, or all. A frozen matrix is lent as it
- * is stored; trainable ones, and what is no matrix, are widened to real. Called once the set is sealed.
+ * is stored; trainable ones, and what is no matrix, are widened to real. Called once the set is sealed;
+ * WEIGHTS_LOOK, which gives no number, once it is split: it compares shapes and leaves the dtype of what
+ * would be lent in Param.dtype.
  *
  * A file of the bare model, without its head, leaves out the family's prefix ("transformer."); both
  * spellings are taken. `label` names the folder in messages.

@@ -61,12 +61,29 @@ static void print_machine(const Plan *plan, Progress *p)
                     progress_duration(seconds, text), LL(plan->steps_left));
 }
 
+static void print_trained(const Plan *plan, Progress *p)
+{
+    const RunConfig *cfg = plan->job->cfg;
+    const ParamSet *ps = plan->net.params;
+    char trained[16], rest[16], frozen[32] = "(all)", text[256] = "";
+    if (params_n_frozen(ps) > 0)
+        snprintf(frozen, sizeof frozen, "of %s",
+                 progress_count((double)(params_n_elem(ps) + params_n_frozen_elem(ps)), rest));
+    progress_header(p, "trains", "%s parameters %s, %s optimizer, %s rate up to %g",
+                    progress_count((double)params_n_elem(ps), trained), frozen, cfg->optim,
+                    cfg->lr_scheduler_type, ((const SchedCommon *)cfg->sched_opts)->learning_rate);
+    for (int64_t i = 0; i < plan->net.hooks->n; i++) {
+        const Hook *h = &plan->net.hooks->at[i];
+        if (h->def->describe) h->def->describe(h->self, text, sizeof text);
+        if (h->def->describe) progress_header(p, "", "%s: %s", h->def->name, text);
+    }
+}
+
 Status header_print(const Plan *plan, Progress **progress)
 {
     Status rc = ST_OK;
     const Job *job = plan->job;
     const RunConfig *cfg = job->cfg;
-    char count[16];
     const ProgressOpts opts = {.out = stderr,
                                .mode = PROGRESS_AUTO,
                                .logging_steps = cfg->logging_steps,
@@ -75,9 +92,7 @@ Status header_print(const Plan *plan, Progress **progress)
     progress_header(*progress, "switchyard", "%s  %s%s%s%s%s", SWITCHYARD_VERSION, cfg->output_dir,
                     cfg->version ? "  " : "", cfg->version ? cfg->version : "",
                     cfg->run_name ? "  " : "", cfg->run_name ? cfg->run_name : "");
-    progress_header(*progress, "trains", "%s parameters (all), %s optimizer, %s rate up to %g",
-                    progress_count((double)model_n_params(plan->net.model), count), cfg->optim,
-                    cfg->lr_scheduler_type, ((const SchedCommon *)cfg->sched_opts)->learning_rate);
+    print_trained(plan, *progress);
     print_data(job, *progress);
     print_machine(plan, *progress);
     for (int64_t i = 0; i < job->n_leg; i++)

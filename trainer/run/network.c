@@ -19,6 +19,17 @@ out:
     return rc;
 }
 
+Status network_look(const RunConfig *cfg, Network *net)
+{
+    Status rc = ST_OK;
+    TRY(network_declare(cfg, net));
+    if (!cfg->model_name_or_path) goto out;
+    TRY(safetensors_open_folder(cfg->model_name_or_path, &net->base));
+    TRY(model_read_weights(net->model, net->base, cfg->model_name_or_path, WEIGHTS_LOOK));
+out:
+    return rc;
+}
+
 static Status open_base(const RunConfig *cfg, Network *net)
 {
     Status rc = ST_OK;

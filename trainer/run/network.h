@@ -21,8 +21,11 @@ typedef struct Network {
  * Errors  ST_CONFIG sizes or methods that do not fit; ST_NOMEM
  * Owns    *net is the caller's (network_fini), also after a failure; hooks borrow strings of cfg */
 CHECKED Status network_declare(const RunConfig *cfg, Network *net);
-/* The same with memory, and with the numbers of what is frozen.
- * Errors  also ST_DATA, ST_FORMAT: the base is missing, damaged or of another shape */
+/* The same after a look at the base's files: shapes are compared, frozen matrices have the dtype they are
+ * stored in. Errors: also ST_DATA, ST_FORMAT: the base is missing, damaged or of another shape */
+CHECKED Status network_look(const RunConfig *cfg, Network *net);
+/* As network_declare, with memory, and with the numbers of what is frozen.
+ * Errors  as network_look */
 CHECKED Status network_create(const RunConfig *cfg, Network *net);
 /* The stored model as it is: all of it frozen, no methods. Errors: as network_create */
 CHECKED Status network_open(const RunConfig *cfg, Network *net);

@@ -43,13 +43,20 @@ static void plan_memory(Plan *p)
     const int64_t n = params_flat_n(p->net.params), vector = n * (int64_t)sizeof(float);
     PlanMemory *m = &p->memory;
     m->weights = vector;
+    for (int64_t i = 0; i < params_n_frozen(p->net.params); i++) {
+        const Param *f = params_frozen_at(p->net.params, i);
+        const bool lent = p->net.base && (f->kind == PARAM_MATRIX || f->kind == PARAM_EMBEDDING);
+        *(lent ? &m->mapped : &m->frozen) +=
+            f->n * (int64_t)(lent ? dtype_bytes(f->dtype) : sizeof(real));
+    }
     m->gradients = tree_sum_bytes(p->job->comm, stepper_groups(cfg), n);
     m->optimizer = cfg->optim_def->n_slot * vector;
     m->average = cfg->average_main ? vector : 0;
     m->activations = model_activation_bytes(p->net.model, cfg->micro_batch_size,
                                             cfg->pack.max_seq_length, cfg->gradient_checkpointing);
     m->data = data_bytes(p->job);
-    m->total = m->weights + m->gradients + m->optimizer + m->average + m->activations + m->data;
+    m->total = m->weights + m->frozen + m->mapped + m->gradients + m->optimizer + m->average +
+               m->activations + m->data;
 }
 
 /* ---- disk ---- */
@@ -186,9 +193,9 @@ static Status create(const Job *job, Plan **out)
     p->job = job;
     p->tokens_per_step = cfg->global_batch_size * cfg->pack.max_seq_length;
     p->n_core = comm_size(job->comm) * omp_get_max_threads();
-    TRY(network_declare(cfg, &p->net));
-    p->flops_per_step = (double)p->tokens_per_step *
-                        model_flops_per_token(p->net.model, cfg->pack.max_seq_length);
+    TRY(network_look(cfg, &p->net));
+    p->flops_per_step =
+        (double)p->tokens_per_step * model_flops_per_token(p->net.model, cfg->pack.max_seq_length);
     TRY(legs_reached(job, p->reached));
     for (int64_t i = 0; i < job->n_leg; i++) p->steps_left += job->leg[i].to - p->reached[i];
     TRY(plan_cost(p));

@@ -5,10 +5,13 @@
 #include "trainer/run/job.h"
 #include "trainer/run/network.h"
 #include "trainer/run/text.h"
+#include <jansson.h>
 
 /* Of one rank, while it trains. Units: bytes. */
 typedef struct PlanMemory {
-    int64_t weights, gradients, optimizer, average, activations, data, total;
+    int64_t weights;        /* that are trained */
+    int64_t frozen, mapped; /* the others: copies of this rank; in files, one copy for a node */
+    int64_t gradients, optimizer, average, activations, data, total;
 } PlanMemory;
 
 typedef struct PlanDisk {   /* Units: bytes */
@@ -63,6 +66,11 @@ double plan_core_hours(const Plan *p, int64_t steps); /* NaN: unknown */
 
 /* Fills p->time. Rank: collective. */
 CHECKED Status plan_calibrate(Plan *p);
+
+/* What is trained and what is frozen, with one line for those that are alike in all blocks. */
+void plan_add_params(const Plan *p, Text *out);
+json_t *plan_params_json(const ParamSet *ps, bool frozen); /* NULL: no memory */
+json_t *plan_methods_json(const Plan *p);
 
 /* All of these add to `out`. Rank: local. Errors: ST_NOMEM. Source: docs/formats.md */
 CHECKED Status plan_text(const Plan *p, Text *out);

@@ -7,19 +7,6 @@
 
 typedef json_int_t Int;
 
-static json_t *trained_json(const ParamSet *ps)
-{
-    json_t *list = json_array();
-    for (int64_t i = 0; i < params_count(ps); i++) {
-        const Param *t = params_at(ps, i);
-        json_t *shape = json_array();
-        for (int d = 0; d < t->n_dim; d++) json_array_append_new(shape, json_integer(t->dim[d]));
-        json_array_append_new(list, json_pack("{s:s, s:o, s:I}", "name", t->name, "shape", shape,
-                                              "parameters", (Int)t->n));
-    }
-    return list;
-}
-
 static json_t *set_json(const char *version, const char *use, const TokenSet *ts,
                         const TokenSet *held_out)
 {
@@ -89,7 +76,8 @@ static json_t *cost_json(const Plan *p)
 
 static json_t *memory_json(const PlanMemory *m)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "weights", (Int)m->weights, "gradients",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "weights", (Int)m->weights,
+                     "frozen", (Int)m->frozen, "mapped", (Int)m->mapped, "gradients",
                      (Int)m->gradients, "optimizer", (Int)m->optimizer, "average", (Int)m->average,
                      "activations", (Int)m->activations, "data", (Int)m->data, "total",
                      (Int)m->total);
@@ -119,17 +107,20 @@ Status plan_json(const Plan *p, Text *out)
     const PathSteps *s = &job_own(job)->steps;
     char *text = NULL;
     json_t *root = json_pack(
-        "{s:i, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:I, s:I, s:I, s:i, s:o, "
+        "{s:i, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I}, s:I, s:I, s:I, "
+        "s:i, s:o, "
         "s:o, "
         "s:o, s:o, s:o, s:o}",
         "format", 1, "output_dir", job->cfg->output_dir, "version", job_own(job)->name, "paradigm",
         job->cfg->paradigm, "trainable_params", (Int)params_n_elem(p->net.params), "frozen_params",
-        (Int)0, "trained", trained_json(p->net.params), "data", data_json(job), "steps", "first",
-        (Int)s->first, "branch", (Int)s->branch, "end", (Int)s->end, "rows_left", (Int)s->n_left,
-        "global_batch_size", (Int)job->cfg->global_batch_size, "max_seq_length",
-        (Int)job->cfg->pack.max_seq_length, "tokens_per_step", (Int)p->tokens_per_step, "cores",
-        p->n_core, "legs", legs_json(p), "job", steps_json(p, p->steps_left), "cost", cost_json(p),
-        "memory", memory_json(&p->memory), "disk", disk_json(&p->disk), "time", time_json(p));
+        (Int)params_n_frozen_elem(p->net.params), "methods", plan_methods_json(p), "trained",
+        plan_params_json(p->net.params, false), "frozen", plan_params_json(p->net.params, true),
+        "data", data_json(job), "steps", "first", (Int)s->first, "branch", (Int)s->branch, "end",
+        (Int)s->end, "rows_left", (Int)s->n_left, "global_batch_size",
+        (Int)job->cfg->global_batch_size, "max_seq_length", (Int)job->cfg->pack.max_seq_length,
+        "tokens_per_step", (Int)p->tokens_per_step, "cores", p->n_core, "legs", legs_json(p), "job",
+        steps_json(p, p->steps_left), "cost", cost_json(p), "memory", memory_json(&p->memory),
+        "disk", disk_json(&p->disk), "time", time_json(p));
     CHECK(root, NOMEM, "plan: no memory for JSON");
     text = json_dumps(root, JSON_INDENT(1));
     CHECK(text, NOMEM, "plan: no memory for JSON");

@@ -2,7 +2,6 @@
 #include "trainer/run/data_facts.h"
 #include "trainer/run/plan.h"
 #include "trainer/run/progress.h"
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,66 +10,6 @@
 static void lead(Text *out, const char *key)
 {
     text_printf(out, "  %-12s ", key);
-}
-
-/* ---- what is trained ---- */
-
-/* "model.layers.3.mlp.up_proj.weight" -> "model.layers.*.mlp.up_proj.weight" */
-static void name_pattern(const char *name, char *pattern, size_t n)
-{
-    size_t at = 0;
-    for (const char *c = name; *c && at + 1 < n; c++) {
-        const bool number = isdigit((unsigned char)*c) && c > name && c[-1] == '.';
-        if (number)
-            while (isdigit((unsigned char)c[1])) c++;
-        pattern[at++] = number ? '*' : *c;
-    }
-    pattern[at] = '\0';
-}
-
-static bool same_kind(const Param *a, const Param *b)
-{
-    char pa[256], pb[256];
-    name_pattern(a->name, pa, sizeof pa);
-    name_pattern(b->name, pb, sizeof pb);
-    return strcmp(pa, pb) == 0 && a->n_dim == b->n_dim &&
-           memcmp(a->dim, b->dim, (size_t)a->n_dim * sizeof *a->dim) == 0;
-}
-
-/* One line for a tensor and those like it in other blocks; *n is how many, 0 if an earlier line had it. */
-static void count_kind(const ParamSet *ps, int64_t i, int64_t *n)
-{
-    *n = 0;
-    for (int64_t k = 0; k < params_count(ps); k++) {
-        if (!same_kind(params_at(ps, k), params_at(ps, i))) continue;
-        if (k < i) return;
-        ++*n;
-    }
-}
-
-static void add_trained(const Plan *p, Text *out)
-{
-    char pattern[256], shape[96], count[16];
-    const RunConfig *cfg = p->job->cfg;
-    lead(out, "trained");
-    text_printf(out, "%s parameters in %lld tensors, 0 frozen; %s\n",
-                progress_count((double)params_n_elem(p->net.params), count),
-                LL(params_count(p->net.params)), cfg->optim);
-    for (int64_t i = 0; i < params_count(p->net.params); i++) {
-        const Param *t = params_at(p->net.params, i);
-        int64_t n;
-        int at = 0;
-        count_kind(p->net.params, i, &n);
-        if (n == 0) continue;
-        name_pattern(t->name, pattern, sizeof pattern);
-        for (int d = 0; d < t->n_dim; d++)
-            at += snprintf(shape + at, sizeof shape - (size_t)at, "%s%lld", d ? "," : "",
-                           LL(t->dim[d]));
-        lead(out, "");
-        text_printf(out, "%-50s (%s)", n > 1 ? pattern : t->name, shape);
-        if (n > 1) text_printf(out, " x %lld", LL(n));
-        text_add(out, "\n");
-    }
 }
 
 /* ---- data ---- */
@@ -177,6 +116,8 @@ static void add_memory(const Plan *p, Text *out)
     lead(out, "memory");
     add_bytes("a rank holds", m->total, ": ", out);
     add_bytes("weights", m->weights, ", ", out);
+    if (m->frozen) add_bytes("frozen ones", m->frozen, ", ", out);
+    if (m->mapped) add_bytes("frozen ones in files (one copy a node)", m->mapped, ", ", out);
     add_bytes("gradients", m->gradients, ", ", out);
     add_bytes("optimizer", m->optimizer, ", ", out);
     if (m->average) add_bytes("average", m->average, ", ", out);
@@ -218,7 +159,7 @@ Status plan_text(const Plan *p, Text *out)
     const char *name = job_own(p->job)->name;
     lead(out, "plan");
     text_printf(out, "%s%s%s, %s\n", cfg->output_dir, *name ? "  " : "", name, cfg->paradigm);
-    add_trained(p, out);
+    plan_add_params(p, out);
     add_data(p, out);
     add_legs(p, out);
     add_cost(p, out);
