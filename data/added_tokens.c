@@ -10,8 +10,8 @@
 typedef struct Finder {    /* of one kind: in the unchanged or in the normalised text */
     IdTable *content;      /* what is looked for -> index of the token */
     uint8_t pair[1 << 13]; /* bit of the first byte and the second (0 for a token of one byte) */
-    bool one_byte[256];
-    int64_t *length; /* longest first, none twice */
+    bool first[256], one_byte[256]; /* some token begins with this byte; is only this byte */
+    int64_t *length;                /* longest first, none twice */
     int64_t n_length;
 } Finder;
 
@@ -110,6 +110,7 @@ static Status finder_add(Finder *f, int64_t index, const char *s, int64_t n)
         f->pair[pair >> 3] |= (uint8_t)(1 << (pair & 7));
     else
         f->one_byte[u[0]] = true;
+    f->first[u[0]] = true;
     int64_t at = 0;
     while (at < f->n_length && f->length[at] > n) at++;
     if (at < f->n_length && f->length[at] == n) goto out;
@@ -184,7 +185,7 @@ bool added_tokens_next(const AddedTokens *a, bool normalized, bool parse_special
 {
     const Finder *f = &a->finder[normalized];
     for (int64_t at = from, n; f->n_length > 0 && at < v->n; at++) {
-        const int32_t index = find_at(f, v, at, &n);
+        const int32_t index = f->first[(unsigned char)v->s[at]] ? find_at(f, v, at, &n) : -1;
         if (index < 0) continue;
         const AddedToken *t = &a->token[index];
         if ((t->special && !parse_special) || (t->single_word && in_word(v, at, at + n))) {

@@ -6,12 +6,13 @@
  * or one whole document, as Llama 2 has it, falls into short words too. */
 #include "data/bpe.h"
 #include "data/bpe_merge.h"
+#include "data/short_hash.h"
 #include "data/unicode.h"
 #include "trainer/base/mem.h"
 #include <stdio.h>
 #include <string.h>
 
-enum { CACHE_BITS = 15, CACHE_KEY = 22, CACHE_IDS = 8, MAX_MERGED = 4096 };
+enum { CACHE_BITS = 16, CACHE_KEY = 22, CACHE_IDS = 8, MAX_MERGED = 4096 };
 
 typedef struct CachedWord { /* one line of the processor's cache */
     uint8_t n_key, n_id;    /* n_key 0: free */
@@ -117,7 +118,7 @@ static int unit_at(const Bpe *b, const char *s, int32_t *c)
 static uint64_t joined_bit(const Bpe *b, int32_t left, int32_t right)
 {
     if (b->o.of_bytes) return (uint64_t)left << 8 | (uint64_t)right;
-    return bpe_mix((uint64_t)left << 32 | (uint64_t)right) & b->joined_mask;
+    return hash_mix((uint64_t)left << 32 | (uint64_t)right) & b->joined_mask;
 }
 
 Status bpe_finish(Bpe *b)
@@ -229,14 +230,7 @@ out:
 
 static CachedWord *cache_slot(const Bpe *b, const char *s, int64_t n)
 {
-    uint64_t h = (uint64_t)n, word = 0;
-    for (; n > 8; n -= 8, s += 8) {
-        memcpy(&word, s, 8);
-        h = bpe_mix(h ^ word);
-    }
-    word = 0;
-    memcpy(&word, s, (size_t)n);
-    return &b->cache[bpe_mix(bpe_mix(h ^ word)) >> (64 - CACHE_BITS)];
+    return &b->cache[short_hash(s, n) >> (64 - CACHE_BITS)];
 }
 
 static void remember(CachedWord *w, const char *s, int64_t n, const Symbol *sym, int64_t n_sym)

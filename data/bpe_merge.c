@@ -1,5 +1,6 @@
 /* bpe_merge.c — short words by looking at every pair again, long ones with a heap of candidates. */
 #include "data/bpe_merge.h"
+#include "data/short_hash.h"
 #include "trainer/base/mem.h"
 
 typedef struct Link { /* neighbours of a symbol that still stands */
@@ -40,7 +41,7 @@ void merge_table_fini(MergeTable *t)
 static Merge *slot_of(const MergeTable *t, uint64_t pair)
 {
     const uint64_t mask = (uint64_t)(t->n_slot - 1);
-    uint64_t i = bpe_mix(pair) & mask;
+    uint64_t i = hash_mix(pair) & mask;
     while (t->slot[i].pair && t->slot[i].pair != pair) i = (i + 1) & mask;
     return &t->slot[i];
 }

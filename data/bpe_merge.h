@@ -34,10 +34,4 @@ CHECKED Status merge_room_reserve(MergeRoom **room, int64_t n, Symbol **symbols)
  * symbols are left, in the same place. */
 int64_t merge_short(const MergeTable *t, Symbol *sym, int64_t n); /* n <= SHORT_WORD */
 int64_t merge_long(const MergeTable *t, MergeRoom *room, int64_t n);
-
-static inline uint64_t bpe_mix(uint64_t x)
-{
-    x *= 0x9E3779B97F4A7C15u;
-    return x ^ x >> 32;
-}
 #endif

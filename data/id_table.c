@@ -1,7 +1,7 @@
 /* id_table.c — texts one after the other in one block; an open-addressing hash finds ids. */
 #include "data/id_table.h"
+#include "data/short_hash.h"
 #include "trainer/base/mem.h"
-#include "trainer/base/rng.h"
 #include <string.h>
 
 typedef struct Place {
@@ -46,7 +46,7 @@ void id_table_destroy(IdTable *t)
 /* The slot that holds the text, or the free one where it belongs. */
 static int64_t slot_of(const IdTable *t, const char *text, int64_t n)
 {
-    int64_t i = (int64_t)(rng_hash_bytes(text, (uint64_t)n, 0) & (uint64_t)(t->n_slot - 1));
+    int64_t i = (int64_t)(short_hash(text, n) & (uint64_t)(t->n_slot - 1));
     for (; t->slot[i]; i = (i + 1) & (t->n_slot - 1)) {
         const Place *p = &t->place[t->slot[i] - 1];
         if (p->n == n && memcmp(t->block + p->at, text, (size_t)n) == 0) break;

@@ -25,7 +25,7 @@ static const CharRange INERT[] = {
 };
 
 enum { L = CHAR_LETTER, N = CHAR_NUMBER, S = CHAR_SPACE };
-static const uint8_t ASCII_KIND[128] = {
+const uint8_t ASCII_KIND[128] = {
     0, 0, 0, 0, 0, 0, 0, 0, 0, S, S, S, S, S, 0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     S, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  N, N, N, N, N, N, N, N, N, N, 0, 0, 0, 0, 0, 0,
     0, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,  L, L, L, L, L, L, L, L, L, L, L, 0, 0, 0, 0, 0,
@@ -46,9 +46,8 @@ bool char_is_space(int32_t c)
            c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-CharKind char_kind(int32_t c)
+CharKind char_kind_beyond_ascii(int32_t c)
 {
-    if (c < 128) return ASCII_KIND[c];
     switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -91,13 +90,9 @@ int32_t char_lower(int32_t c)
     return utf8proc_tolower(c);
 }
 
-int utf8_read(const char *s, int32_t *c)
+int utf8_read_beyond_ascii(const char *s, int32_t *c)
 {
     const unsigned char *u = (const unsigned char *)s;
-    if (u[0] < 0x80) {
-        *c = u[0];
-        return 1;
-    }
     if (u[0] < 0xe0) {
         *c = (u[0] & 0x1f) << 6 | (u[1] & 0x3f);
         return 2;
