@@ -143,7 +143,8 @@ Status bpe_finish(Bpe *b)
     }
     for (int64_t id = 0, n; id < id_table_size(b->vocab); id++)
         if (id_table_text(b->vocab, id, &n) && n > b->longest) b->longest = n;
-    b->can_cut = !b->merges_odd && (b->has_all || !b->o.fuse_unk || b->o.unk < 0);
+    /* What is dropped, or fused, would bring together what stands on both sides of a cut. */
+    b->can_cut = !b->merges_odd && (b->has_all || (b->o.unk >= 0 && !b->o.fuse_unk));
 out:
     return rc;
 }

@@ -20,7 +20,7 @@ bool char_is_word(int32_t c); /* letters, marks, decimal numbers, connector punc
 bool char_is_inert(int32_t c);
 int32_t char_lower(int32_t c); /* the one character it becomes */
 
-/* Letters and numbers that Unicode 15 (utf8proc 2.8, PCRE2 10.42) did not have yet. */
+/* Letters and numbers that Unicode 14 (of PCRE2 10.42; utf8proc 2.8 has 15) did not have yet. */
 typedef struct CharRange {
     int32_t first, last;
 } CharRange;
