@@ -222,6 +222,44 @@ START_TEST(frozen_inputs_change_no_other_gradient)
 }
 END_TEST
 
+/* Decoding: the last queries of rows of different lengths, over the keys that were kept. */
+START_TEST(few_queries_have_the_bits_they_have_among_many)
+{
+    enum { B = 2, T = 201, H = 6, HKV = 2, D = 24 };
+    static const int64_t length[B] = {T, 77};
+    static KeyRange range[B * T], last[B * 3];
+    Rng rng;
+    rng_init(&rng, 7, 0);
+    for (int64_t n = 0; n < B * T; n++)
+        range[n] = (KeyRange){(int32_t)(n / T * T), (int32_t)(n + 1)};
+    const AttentionArg all = {{B * T, B * T, B, 1, range}, H, HKV, D, 0, 0};
+    const int64_t dim[3][2] = {{B * T, H * D}, {B * T, HKV * D}, {B * T, HKV * D}};
+    OpRun r, few;
+    op_run_init(&r, &op_attention, 3, dim, &all, &rng);
+    r.op->fwd(&r.call);
+    for (int64_t n_query = 1; n_query <= 3; n_query += 2) {
+        for (int64_t b = 0; b < B; b++)
+            for (int64_t i = 0; i < n_query; i++)
+                last[b * n_query + i] = range[b * T + length[b] - n_query + i];
+        const AttentionArg arg = {{B * n_query, B * T, B, 1, last}, H, HKV, D, 0, 0};
+        const int64_t few_dim[3][2] = {{B * n_query, H * D}, {B * T, HKV * D}, {B * T, HKV * D}};
+        op_run_init(&few, &op_attention, 3, few_dim, &arg, &rng);
+        const size_t bytes = (size_t)(n_query * H * D) * sizeof(real);
+        for (int64_t b = 0; b < B; b++)
+            memcpy(few.in[0].val + b * n_query * H * D,
+                   r.in[0].val + (b * T + length[b] - n_query) * H * D, bytes);
+        for (int i = 1; i < 3; i++)
+            memcpy(few.in[i].val, r.in[i].val, (size_t)r.in[i].n * sizeof(real));
+        few.op->fwd(&few.call);
+        for (int64_t b = 0; b < B; b++)
+            T_TRUE(memcmp(few.out.val + b * n_query * H * D,
+                          r.out.val + (b * T + length[b] - n_query) * H * D, bytes) == 0);
+        op_run_fini(&few);
+    }
+    op_run_fini(&r);
+}
+END_TEST
+
 /* A sink and a window far apart: what lies between is never read. */
 START_TEST(tiles_nobody_sees_are_skipped)
 {
@@ -299,6 +337,7 @@ int main(void)
                             vector_sets_give_equal_bits,
 #endif
                             frozen_inputs_change_no_other_gradient,
+                            few_queries_have_the_bits_they_have_among_many,
                             tiles_nobody_sees_are_skipped,
                             large_scores_are_safe,
                             wrong_shapes_are_named};

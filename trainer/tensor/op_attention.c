@@ -14,12 +14,13 @@
  *
  * Score tiles have keys as rows and queries as columns, so that the softmax runs over all lanes.
  * Tiles that no query sees are skipped. Threads share out (group, head) in the forward and
- * (group, key head) in the backward, where one thread adds up dk and dv in a fixed order. */
+ * (group, key head) in the backward, where one thread adds up dk and dv in a fixed order.
+ * Few queries (decoding with kept keys): all heads on a key head make one tile, and each tile of
+ * keys is copied when its turn comes. A column's numbers do not depend on its neighbours, so these
+ * are the bits that the same query has among many. */
 #include "trainer/tensor/kernels/kernel.h"
-#include "trainer/tensor/op.h"
+#include "trainer/tensor/key_tiles.h"
 #include <math.h>
-
-enum { TILE_Q = 32, TILE_K = 64 };
 
 typedef struct Attention {
     const OpCall *call;
@@ -29,6 +30,9 @@ typedef struct Attention {
     int64_t width;                     /* D rounded up to whole vectors; what is added is zero */
     int64_t n_key_pad;                 /* n_key rounded up to kernel rows */
     real scale, softcap;
+    int64_t share; /* heads in a tile of queries */
+    int64_t n_col; /* columns of a tile: n_query * share rounded up, TILE_Q at most */
+    bool few;      /* one tile of queries: keys are loaded tile by tile */
 } Attention;
 
 /* What a thread works in. */
@@ -45,7 +49,7 @@ static int64_t round_up(int64_t n, int64_t step)
     return (n + step - 1) / step * step;
 }
 
-static Attention attention_of(const OpCall *k)
+static Attention attention_of(const OpCall *k, bool forward)
 {
     const AttentionArg *arg = k->arg;
     Attention a = {.call = k,
@@ -59,6 +63,9 @@ static Attention attention_of(const OpCall *k)
     a.n_key = arg->keys.n_key / arg->keys.n_group;
     a.width = round_up(a.D, KERNEL_LANES);
     a.n_key_pad = round_up(a.n_key, KERNEL_MM_ROWS);
+    a.few = forward && a.n_query * (a.H / a.Hkv) <= TILE_Q;
+    a.share = a.few ? a.H / a.Hkv : 1;
+    a.n_col = a.few ? round_up(a.n_query * a.share, KERNEL_LANES) : TILE_Q;
     a.scale = (real)(arg->scale != 0 ? arg->scale : 1.0 / sqrt((double)a.D));
     return a;
 }
@@ -85,32 +92,10 @@ static Work work_of_thread(const Attention *a)
     w.q = cut(&at, rows), w.dy = cut(&at, rows), w.acc = cut(&at, rows);
     w.q_cols = cut(&at, cols), w.dy_cols = cut(&at, cols);
     w.s = cut(&at, TILE_K * TILE_Q), w.dp = cut(&at, TILE_K * TILE_Q);
-    w.slope = cut(&at, TILE_K * TILE_Q);
     w.m = cut(&at, TILE_Q), w.l = cut(&at, TILE_Q);
     w.fix = cut(&at, TILE_Q), w.delta = cut(&at, TILE_Q);
+    w.slope = cut(&at, TILE_K * TILE_Q);
     return w;
-}
-
-static Status attention_check_keys(const KeyRanges *keys)
-{
-    Status rc = ST_OK;
-    const int64_t n_query = keys->n_query / keys->n_group, n_key = keys->n_key / keys->n_group;
-    for (int64_t q = 0; q < keys->n_query; q++) {
-        const int64_t low = q / n_query * n_key, high = low + n_key;
-        int64_t at = low, n_seen = 0;
-        for (int i = 0; i < keys->n_range; i++) {
-            const KeyRange *r = &keys->range[q * keys->n_range + i];
-            if (r->end <= r->first) continue;
-            CHECK(r->first >= at && r->end <= high, SHAPE,
-                  "attention: query %lld sees keys %d..%d, which must lie in order in %lld..%lld",
-                  LL(q), r->first, r->end, LL(at), LL(high));
-            at = r->end;
-            n_seen += r->end - r->first;
-        }
-        CHECK(n_seen > 0, SHAPE, "attention: query %lld sees no key", LL(q));
-    }
-out:
-    return rc;
 }
 
 /* in: q (Nq,H*D), k, v (Nk,Hkv*D); arg: key ranges, heads; out: y (Nq,H*D); saved: lse (H,Nq) */
@@ -137,10 +122,10 @@ static Status attention_shape(OpCall *k)
               "attention: input %d is %lld x %lld, not %lld x %lld", i, LL(x->dim[0]),
               LL(x->dim[1]), LL(N), LL(C));
     }
-    TRY(attention_check_keys(keys));
+    TRY(key_ranges_check(keys));
     op_out_like(k, k->in[0]);
     k->n_saved = arg->n_head * keys->n_query;
-    const Attention a = attention_of(k);
+    const Attention a = attention_of(k, false);
     k->n_scratch_thread = work_size(&a);
 out:
     return rc;
@@ -171,143 +156,88 @@ static void store_rows(const Attention *a, int64_t n_row, const real *src, bool 
         for (int64_t c = 0; c < a->D; c++) dst[c] = add ? dst[c] + src[c] : src[c];
 }
 
-/* Key positions of a tile are within the group; range holds rows of k. */
-typedef struct QueryTile {
-    int64_t first, n;           /* rows of q and y */
-    int64_t key_first, key_end; /* outside of it no query of the tile sees a key */
-    int64_t key_base;           /* row of the group's key 0 */
-    const KeyRange *range;      /* of the first query */
-} QueryTile;
-
-static int64_t least(int64_t a, int64_t b)
+static void load_keys(const Attention *a, int64_t first, int64_t n_row, int64_t n_pad,
+                      int64_t kv_head, const Work *w)
 {
-    return a < b ? a : b;
+    const int64_t C = a->Hkv * a->D, at = first * C + kv_head * a->D;
+    load_rows(a, n_row, n_pad, 1, a->call->in[1]->val + at, C, w->k);
+    load_rows(a, n_row, n_pad, 1, a->call->in[2]->val + at, C, w->v);
 }
 
-static int64_t most(int64_t a, int64_t b)
+/* w->s (keys, n_col): the scores of the tile of keys at k; slope: as in Kernels.softcap */
+static void score_tile(const Attention *a, const QueryTile *q, const KeyTile *t, const real *k,
+                       const Work *w, real *slope)
 {
-    return a > b ? a : b;
-}
-
-static QueryTile query_tile(const Attention *a, int64_t group, int64_t at)
-{
-    QueryTile t = {.first = group * a->n_query + at,
-                   .n = least(TILE_Q, a->n_query - at),
-                   .key_first = a->n_key,
-                   .key_base = group * a->n_key};
-    t.range = a->keys.range + t.first * a->keys.n_range;
-    for (int64_t i = 0; i < t.n * a->keys.n_range; i++) {
-        if (t.range[i].end <= t.range[i].first) continue;
-        t.key_first = least(t.key_first, t.range[i].first - t.key_base);
-        t.key_end = most(t.key_end, t.range[i].end - t.key_base);
-    }
-    return t;
-}
-
-/* The keys of a tile that some query sees, in whole kernel rows; none: n = 0. */
-typedef struct KeyTile {
-    int64_t first, n; /* within the group */
-    bool whole;       /* every query sees all of them */
-} KeyTile;
-
-static KeyTile key_tile(const Attention *a, const QueryTile *q, int64_t at)
-{
-    KeyTile t = {.first = at + TILE_K};
-    int64_t end = at;
-    const int64_t limit = least(at + TILE_K, a->n_key), n_range = a->keys.n_range;
-    for (int64_t i = 0; i < q->n * n_range; i++) {
-        const int64_t from = most(q->range[i].first - q->key_base, at);
-        const int64_t to = least(q->range[i].end - q->key_base, limit);
-        if (to <= from) continue;
-        t.first = least(t.first, from);
-        end = most(end, to);
-    }
-    if (end <= t.first) return t;
-    t.first -= t.first % KERNEL_MM_ROWS;
-    t.n = round_up(end - t.first, KERNEL_MM_ROWS);
-    t.whole = true;
-    for (int64_t i = 0; i < q->n && t.whole; i++) {
-        bool sees_all = false;
-        for (const KeyRange *r = q->range + i * n_range, *last = r + n_range; r < last; r++)
-            sees_all |= r->first - q->key_base <= t.first && r->end - q->key_base >= t.first + t.n;
-        t.whole = sees_all;
-    }
-    return t;
-}
-
-/* s = -inf where a query does not see a key */
-static void mask_scores(const Attention *a, const QueryTile *q, const KeyTile *t, real *s)
-{
-    const int64_t base = q->key_base + t->first;
-    for (int64_t i = 0; i < q->n; i++) {
-        int64_t at = 0;
-        for (int j = 0; j < a->keys.n_range; j++) {
-            const KeyRange *r = &q->range[i * a->keys.n_range + j];
-            if (r->end <= r->first) continue;
-            for (; at < least(r->first - base, t->n); at++) s[at * TILE_Q + i] = -(real)INFINITY;
-            at = most(at, r->end - base);
-        }
-        for (; at < t->n; at++) s[at * TILE_Q + i] = -(real)INFINITY;
-    }
-}
-
-/* w->s (keys, TILE_Q): the scores of a tile of keys; slope: as in Kernels.softcap */
-static void score_tile(const Attention *a, const QueryTile *q, const KeyTile *t, const Work *w,
-                       real *slope)
-{
-    a->kernel->mm(t->n, TILE_Q, a->D, w->k + t->first * a->width, a->width, 1, w->q_cols, TILE_Q,
-                  false, w->s, TILE_Q);
-    if (a->softcap != 0) a->kernel->softcap(t->n * TILE_Q, a->softcap, w->s, slope);
-    if (!t->whole) mask_scores(a, q, t, w->s);
+    a->kernel->mm(t->n, a->n_col, a->D, k, a->width, 1, w->q_cols, a->n_col, false, w->s, a->n_col);
+    if (a->softcap != 0) a->kernel->softcap(t->n * a->n_col, a->softcap, w->s, slope);
+    if (!t->whole) key_tile_mask(q, t, a->n_col, w->s);
 }
 
 /* --- forward --- */
 
-static void forward_queries(const Attention *a, const QueryTile *q, int64_t head, const Work *w)
+/* Column h q->n + i of the tile is query i of head + h. */
+static void load_queries(const Attention *a, const QueryTile *q, int64_t head, const Work *w)
 {
-    const OpCall *k = a->call;
-    const int64_t C = a->H * a->D, width = a->width;
-    load_rows(a, q->n, TILE_Q, a->scale, k->in[0]->val + q->first * C + head * a->D, C, w->q);
-    a->kernel->transpose(TILE_Q, a->D, w->q, width, w->q_cols, TILE_Q);
-    memset(w->acc, 0, (size_t)(TILE_Q * width) * sizeof(real));
-    for (int64_t i = 0; i < TILE_Q; i++) {
-        w->m[i] = -(real)INFINITY;
-        w->l[i] = 0;
-    }
-    for (int64_t at = q->key_first / TILE_K * TILE_K; at < q->key_end; at += TILE_K) {
-        const KeyTile t = key_tile(a, q, at);
-        if (t.n == 0) continue;
-        score_tile(a, q, &t, w, NULL);
-        a->kernel->softmax_cols(t.n, TILE_Q, w->s, w->m, w->l, w->fix);
-        for (int64_t i = 0; i < q->n; i++)
-            if (w->fix[i] != 1) a->kernel->scale(width, w->fix[i], w->acc + i * width);
-        a->kernel->mm(round_up(q->n, KERNEL_MM_ROWS), width, t.n, w->s, 1, TILE_Q,
-                      w->v + t.first * width, width, true, w->acc, width);
-    }
-    for (int64_t i = 0; i < q->n; i++) {
-        a->kernel->scale(width, 1 / w->l[i], w->acc + i * width);
-        k->saved[head * a->keys.n_query + q->first + i] = w->m[i] + (real)log((double)w->l[i]);
-    }
-    store_rows(a, q->n, w->acc, false, k->out->val + q->first * C + head * a->D, C);
+    const int64_t C = a->H * a->D, n = q->n * a->share;
+    const real *from = a->call->in[0]->val + q->first * C + head * a->D;
+    for (int64_t h = 0; h < a->share; h++)
+        load_rows(a, q->n, q->n, a->scale, from + h * a->D, C, w->q + h * q->n * a->width);
+    memset(w->q + n * a->width, 0, (size_t)((a->n_col - n) * a->width) * sizeof(real));
+    a->kernel->transpose(a->n_col, a->D, w->q, a->width, w->q_cols, a->n_col);
 }
 
-static void load_keys(const Attention *a, int64_t group, int64_t kv_head, const Work *w)
+static void store_outputs(const Attention *a, const QueryTile *q, int64_t head, const Work *w)
 {
-    const int64_t C = a->Hkv * a->D, at = group * a->n_key * C + kv_head * a->D;
-    load_rows(a, a->n_key, a->n_key_pad, 1, a->call->in[1]->val + at, C, w->k);
-    load_rows(a, a->n_key, a->n_key_pad, 1, a->call->in[2]->val + at, C, w->v);
+    const OpCall *k = a->call;
+    const int64_t C = a->H * a->D;
+    for (int64_t h = 0; h < a->share; h++) {
+        real *lse = k->saved + (head + h) * a->keys.n_query + q->first;
+        for (int64_t i = 0, c = h * q->n; i < q->n; i++, c++) {
+            a->kernel->scale(a->width, 1 / w->l[c], w->acc + c * a->width);
+            lse[i] = w->m[c] + (real)log((double)w->l[c]);
+        }
+        store_rows(a, q->n, w->acc + h * q->n * a->width, false,
+                   k->out->val + q->first * C + (head + h) * a->D, C);
+    }
+}
+
+static void forward_queries(const Attention *a, const QueryTile *q, int64_t head, const Work *w)
+{
+    const int64_t n = q->n * a->share, width = a->width;
+    load_queries(a, q, head, w);
+    memset(w->acc, 0, (size_t)(a->n_col * width) * sizeof(real));
+    for (int64_t c = 0; c < a->n_col; c++) {
+        w->m[c] = -(real)INFINITY;
+        w->l[c] = 0;
+    }
+    for (int64_t at = q->key_first / TILE_K * TILE_K; at < q->key_end; at += TILE_K) {
+        const KeyTile t = key_tile(q, at);
+        if (t.n == 0) continue;
+        const int64_t keys = a->few ? 0 : t.first * width, left = a->n_key - t.first;
+        if (a->few)
+            load_keys(a, q->key_base + t.first, t.n < left ? t.n : left, t.n,
+                      head / (a->H / a->Hkv), w);
+        score_tile(a, q, &t, w->k + keys, w, NULL);
+        a->kernel->softmax_cols(t.n, a->n_col, w->s, w->m, w->l, w->fix);
+        for (int64_t c = 0; c < n; c++)
+            if (w->fix[c] != 1) a->kernel->scale(width, w->fix[c], w->acc + c * width);
+        a->kernel->mm(round_up(n, KERNEL_MM_ROWS), width, t.n, w->s, 1, a->n_col, w->v + keys,
+                      width, true, w->acc, width);
+    }
+    store_outputs(a, q, head, w);
 }
 
 static void attention_fwd(OpCall *k)
 {
-    const Attention a = attention_of(k);
+    const Attention a = attention_of(k, true);
+    const int64_t n_item = a.H / a.share;
 #pragma omp parallel for schedule(dynamic)
-    for (int64_t item = 0; item < a.keys.n_group * a.H; item++) {
-        const int64_t group = item / a.H, head = item % a.H;
+    for (int64_t item = 0; item < a.keys.n_group * n_item; item++) {
+        const int64_t group = item / n_item, head = item % n_item * a.share;
         const Work w = work_of_thread(&a);
-        load_keys(&a, group, head / (a.H / a.Hkv), &w);
+        if (!a.few) load_keys(&a, group * a.n_key, a.n_key, a.n_key_pad, head / (a.H / a.Hkv), &w);
         for (int64_t at = 0; at < a.n_query; at += TILE_Q) {
-            const QueryTile q = query_tile(&a, group, at);
+            const QueryTile q = query_tile(&a.keys, group, at);
             forward_queries(&a, &q, head, &w);
         }
     }
@@ -323,8 +253,7 @@ static void backward_queries(const Attention *a, const QueryTile *q, int64_t hea
     const bool want_dq = k->in[0]->grad, want_dk = k->in[1]->grad, want_dv = k->in[2]->grad;
     real *dp = want_dq || want_dk ? w->dp : NULL;
     real *lse = w->m, *delta = w->delta;
-    load_rows(a, q->n, TILE_Q, a->scale, k->in[0]->val + at_q, C, w->q);
-    kernel->transpose(TILE_Q, a->D, w->q, width, w->q_cols, TILE_Q);
+    load_queries(a, q, head, w);
     load_rows(a, q->n, TILE_Q, 1, k->out->grad + at_q, C, w->dy);
     kernel->transpose(TILE_Q, a->D, w->dy, width, w->dy_cols, TILE_Q);
     memset(w->acc, 0, (size_t)(TILE_Q * width) * sizeof(real));
@@ -335,10 +264,10 @@ static void backward_queries(const Attention *a, const QueryTile *q, int64_t hea
         delta[i] = there ? (real)kernel->dot(a->D, k->out->grad + at, k->out->val + at) : 0;
     }
     for (int64_t at = q->key_first / TILE_K * TILE_K; at < q->key_end; at += TILE_K) {
-        const KeyTile t = key_tile(a, q, at);
+        const KeyTile t = key_tile(q, at);
         if (t.n == 0) continue;
         const int64_t keys = t.first * width;
-        score_tile(a, q, &t, w, w->slope);
+        score_tile(a, q, &t, w->k + keys, w, w->slope);
         if (dp)
             kernel->mm(t.n, TILE_Q, a->D, w->v + keys, width, 1, w->dy_cols, TILE_Q, false, dp,
                        TILE_Q);
@@ -364,12 +293,12 @@ static void backward_key_head(const Attention *a, int64_t group, int64_t kv_head
     const int64_t at_k = group * a->n_key * C + kv_head * a->D;
     const size_t bytes = (size_t)(a->n_key_pad * a->width) * sizeof(real);
     Tensor *k = a->call->in[1], *v = a->call->in[2];
-    load_keys(a, group, kv_head, w);
+    load_keys(a, group * a->n_key, a->n_key, a->n_key_pad, kv_head, w);
     memset(w->dk, 0, bytes);
     memset(w->dv, 0, bytes);
     for (int64_t head = kv_head * share; head < (kv_head + 1) * share; head++)
         for (int64_t at = 0; at < a->n_query; at += TILE_Q) {
-            const QueryTile q = query_tile(a, group, at);
+            const QueryTile q = query_tile(&a->keys, group, at);
             backward_queries(a, &q, head, w);
         }
     if (k->grad) store_rows(a, a->n_key, w->dk, !k->grad_blank, k->grad + at_k, C);
@@ -378,7 +307,7 @@ static void backward_key_head(const Attention *a, int64_t group, int64_t kv_head
 
 static void attention_bwd(OpCall *k)
 {
-    const Attention a = attention_of(k);
+    const Attention a = attention_of(k, false);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t item = 0; item < a.keys.n_group * a.Hkv; item++) {
         const Work w = work_of_thread(&a);
