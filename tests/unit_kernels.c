@@ -307,6 +307,42 @@ START_TEST(small_products_are_right)
 }
 END_TEST
 
+/* Weights of 16 bits: small odd numbers, which bf16 and f16 both hold. */
+START_TEST(products_with_stored_weights_are_right)
+{
+    enum { M = 5, N = 11, K = 70, LDW = 73 };
+    static float a[M * K], c[M * N], first[M * N];
+    static uint16_t w[2][N * LDW];
+    Rng rng;
+    rng_init(&rng, 7, 0);
+    draw(a, N_OF(a), 1, &rng);
+    for (int64_t i = 0; i < N * LDW; i++) {
+        const uint16_t m = (uint16_t)rng_below(&rng, 128), sign = (uint16_t)(i % 3 ? 0 : 0x8000);
+        w[0][i] = sign | 0x3f80 | m;                  /* bf16: +-(1 + m/128) */
+        w[1][i] = (uint16_t)(sign | 0x3c00 | m << 3); /* f16: the same */
+    }
+    for (int64_t k = 0; k <= K; k += 7) {
+        for (int64_t s = 0; s < N_OF(SETS) * 2; s++) {
+            const Dtype type = s % 2 ? DT_F16 : DT_BF16;
+            if (!kernels_use(SETS[s / 2])) continue;
+            for (int64_t i = 0; i < M * N; i++) c[i] = 0.5f;
+            kernels()->mm_stored(M, N, k, a, K, type, w[s % 2], LDW, k % 2, c, N);
+            for (int64_t i = 0; i < M; i++)
+                for (int64_t j = 0; j < N; j++) {
+                    double want = k % 2 ? 0.5 : 0;
+                    for (int64_t p = 0; p < k; p++)
+                        want += (double)a[i * K + p] * (1 + (w[0][j * LDW + p] & 127) / 128.0) *
+                                ((j * LDW + p) % 3 ? 1 : -1);
+                    T_NEAR((double)c[i * N + j], want, 2e-5);
+                }
+            if (s == 0) memcpy(first, c, sizeof c);
+            if (s < 4 && kernels_use("avx512")) T_TRUE(memcmp(first, c, sizeof c) == 0);
+        }
+    }
+    T_TRUE(kernels_use(NULL));
+}
+END_TEST
+
 START_TEST(transpose_turns_any_shape)
 {
     static float x[37 * 40], y[40 * 37];
@@ -426,6 +462,7 @@ int main(void)
                             softcap_agrees_with_libm,
                             long_sums_keep_their_digits,
                             small_products_are_right,
+                            products_with_stored_weights_are_right,
                             transpose_turns_any_shape,
                             softmax_goes_over_blocks,
                             vector_sets_give_equal_bits,

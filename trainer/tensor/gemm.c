@@ -2,10 +2,13 @@
  *
  * Operands that are not stored as they are multiplied (frozen bf16 weights under f32 products, f32
  * activations under bf16 products) are converted panel by panel into scratch that all threads
- * read, so each number is converted about once. Panels and tiles are pure functions of the shape. */
+ * read, so each number is converted about once. Panels and tiles are pure functions of the shape.
+ * A few rows against 16-bit weights, which is what generating does, are bound by memory: there the
+ * weights go from file to registers without a panel. */
 #include "trainer/tensor/bf16.h"
 #include "trainer/tensor/dtype.h"
 #include "trainer/tensor/gemm_backend.h"
+#include "trainer/tensor/kernels/kernel.h"
 #include <string.h>
 
 enum {
@@ -13,6 +16,7 @@ enum {
     TILE_M = 512, /* the largest tile */
     TILE_N = 1024,
     TILE_ALIGN = 64, /* tiles begin at multiples of this */
+    FEW_ROWS = 16,
 };
 
 /* Untouched pages of these cost nothing: f32 products of f32 operands never use them. */
@@ -145,11 +149,31 @@ static void set_zero(int64_t m, int64_t n, real *c, int64_t ldc)
     for (int64_t i = 0; i < m; i++) memset(c + i * ldc, 0, (size_t)n * sizeof *c);
 }
 
+static bool is_few_rows(int64_t m, Mat a, Mat b)
+{
+    return m <= FEW_ROWS && !gemm_active.bf16 && a.dtype == DT_REAL && !a.trans && b.trans &&
+           (b.dtype == DT_BF16 || b.dtype == DT_F16);
+}
+
+static void multiply_few_rows(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c,
+                              int64_t ldc)
+{
+    enum { COLUMNS = 64 };
+#pragma omp parallel for schedule(static) if (n > COLUMNS)
+    for (int64_t j = 0; j < n; j += COLUMNS)
+        kernels()->mm_stored(m, min(COLUMNS, n - j), k, a.p, a.ld, b.dtype, mat_from(b, 0, j).p,
+                             b.ld, beta != 0, c + j, ldc);
+}
+
 void gemm(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c, int64_t ldc)
 {
     if (m <= 0 || n <= 0) return;
     if (k <= 0) {
         if (beta == 0) set_zero(m, n, c, ldc);
+        return;
+    }
+    if (is_few_rows(m, a, b)) {
+        multiply_few_rows(m, n, k, a, b, beta, c, ldc);
         return;
     }
     const Dtype as = gemm_active.bf16 ? DT_BF16 : DT_REAL;

@@ -8,7 +8,7 @@
 #ifndef TRAINER_TENSOR_KERNELS_KERNEL_H
 #define TRAINER_TENSOR_KERNELS_KERNEL_H
 #include "trainer/tensor/activation.h"
-#include "trainer/tensor/real.h"
+#include "trainer/tensor/gemm.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -47,6 +47,13 @@ typedef struct Kernels {
      * Math    one chain of fused additions per element, in the order of the inner index */
     void (*mm)(int64_t m, int64_t n, int64_t k, const real *a, int64_t a_row, int64_t a_col,
                const real *b, int64_t ldb, bool add, real *c, int64_t ldc);
+
+    /* C = A W^T, or C += A W^T with `add`, for few rows: W is read as it is stored, and once.
+     *
+     * Shapes  A: (m,k), W: (n,k) of `type`, bf16 or f16, C: (m,n); rows lda, ldw, ldc apart
+     * Math    KERNEL_LANES chains of fused additions per element, then the sum tree */
+    void (*mm_stored)(int64_t m, int64_t n, int64_t k, const real *a, int64_t lda, Dtype type,
+                      const void *w, int64_t ldw, bool add, real *c, int64_t ldc);
 
     /* y[c,r] = x[r,c] for r < n_row, c < n_col; rows of y are ldy apart. */
     void (*transpose)(int64_t n_row, int64_t n_col, const real *x, int64_t ldx, real *y,

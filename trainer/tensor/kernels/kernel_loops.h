@@ -2,6 +2,7 @@
 #include <float.h>
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #ifdef REAL_IS_DOUBLE
 static const real LOWEST = -DBL_MAX;
@@ -221,6 +222,63 @@ static void loop_mm(int64_t m, int64_t n, int64_t k, const real *a, int64_t a_ro
     }
 }
 
+/* rows x cols elements of C: that many sums run side by side. */
+VEC_FN void dot_block(const int rows, const int cols, const Dtype type, int64_t k, const real *a,
+                      int64_t lda, const char *w, size_t w_stride, bool add, real *c, int64_t ldc)
+{
+    vec sum[VEC_DOT_ROWS][VEC_DOT_COLS];
+    const int64_t whole = k - k % KERNEL_LANES;
+    char rest[VEC_DOT_COLS][2 * KERNEL_LANES] = {{0}};
+    for (int j = 0; j < cols; j++) {
+        memcpy(rest[j], w + (size_t)j * w_stride + 2 * whole, (size_t)(k - whole) * 2);
+        for (int i = 0; i < rows; i++) sum[i][j] = v_set(0);
+    }
+    for (int64_t p = 0; p < k; p += KERNEL_LANES)
+#pragma GCC unroll 4
+        for (int j = 0; j < cols; j++) {
+            const vec wide = v_widen(type, p < whole ? w + (size_t)j * w_stride + 2 * p : rest[j]);
+#pragma GCC unroll 4
+            for (int i = 0; i < rows; i++)
+                sum[i][j] = v_fma(v_load_n(a + i * lda + p, k - p), wide, sum[i][j]);
+        }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < cols; j++) {
+            real *at = c + i * ldc + j;
+            *at = (add ? *at : 0) + v_sum(sum[i][j]);
+        }
+}
+
+VEC_FN void dot_rows(const Dtype type, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
+                     const char *w, size_t w_stride, bool add, real *c, int64_t ldc)
+{
+    const int64_t m_even = m - m % VEC_DOT_ROWS, n_wide = n - n % VEC_DOT_COLS;
+    for (int64_t j = 0; j < n; j += j < n_wide ? VEC_DOT_COLS : 1) {
+        const char *from = w + (size_t)j * w_stride;
+        for (int64_t i = 0; i < m; i += i < m_even ? VEC_DOT_ROWS : 1) {
+            const real *rows = a + i * lda;
+            real *at = c + i * ldc + j;
+            if (i < m_even && j < n_wide)
+                dot_block(VEC_DOT_ROWS, VEC_DOT_COLS, type, k, rows, lda, from, w_stride, add, at,
+                          ldc);
+            else if (i < m_even)
+                dot_block(VEC_DOT_ROWS, 1, type, k, rows, lda, from, w_stride, add, at, ldc);
+            else if (j < n_wide)
+                dot_block(1, VEC_DOT_COLS, type, k, rows, lda, from, w_stride, add, at, ldc);
+            else
+                dot_block(1, 1, type, k, rows, lda, from, w_stride, add, at, ldc);
+        }
+    }
+}
+
+static void loop_mm_stored(int64_t m, int64_t n, int64_t k, const real *a, int64_t lda, Dtype type,
+                           const void *w, int64_t ldw, bool add, real *c, int64_t ldc)
+{
+    if (type == DT_BF16)
+        dot_rows(DT_BF16, m, n, k, a, lda, w, 2 * (size_t)ldw, add, c, ldc);
+    else
+        dot_rows(DT_F16, m, n, k, a, lda, w, 2 * (size_t)ldw, add, c, ldc);
+}
+
 static void loop_transpose(int64_t n_row, int64_t n_col, const real *x, int64_t ldx, real *y,
                            int64_t ldy)
 {
@@ -280,6 +338,7 @@ const Kernels KERNEL_SET = {
     .act_bwd = loop_act_bwd,
     .softcap = loop_softcap,
     .mm = loop_mm,
+    .mm_stored = loop_mm_stored,
     .transpose = loop_transpose,
     .softmax_cols = loop_softmax_cols,
     .softmax_cols_bwd = loop_softmax_cols_bwd,

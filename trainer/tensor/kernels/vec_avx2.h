@@ -3,7 +3,7 @@
 #define TRAINER_TENSOR_KERNELS_VEC_AVX2_H
 #include "trainer/tensor/kernels/vec_avx.h"
 
-enum { VEC_MM_ROWS = 6, VEC_MM_COLS = 1 };
+enum { VEC_MM_ROWS = 6, VEC_MM_COLS = 1, VEC_DOT_ROWS = 2, VEC_DOT_COLS = 2 };
 
 typedef struct vec {
     __m256 lo, hi;
@@ -30,6 +30,17 @@ VEC_FN vec v_load_n(const float *p, int64_t n)
     if (n >= KERNEL_LANES) return v_load(p);
     if (n <= 8) return (vec){_mm256_maskload_ps(p, lanes8_mask(n)), _mm256_setzero_ps()};
     return (vec){_mm256_loadu_ps(p), _mm256_maskload_ps(p + 8, lanes8_mask(n - 8))};
+}
+/* The 16-bit numbers at p, bf16 or f16. */
+VEC_FN __m256 lanes8_widen(const Dtype t, const void *p)
+{
+    const __m128i bits = _mm_loadu_si128(p);
+    if (t == DT_F16) return _mm256_cvtph_ps(bits);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+VEC_FN vec v_widen(const Dtype t, const char *p)
+{
+    return (vec){lanes8_widen(t, p), lanes8_widen(t, p + 16)};
 }
 VEC_FN void v_store(float *p, vec a)
 {

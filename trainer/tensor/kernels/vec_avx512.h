@@ -3,7 +3,7 @@
 #define TRAINER_TENSOR_KERNELS_VEC_AVX512_H
 #include "trainer/tensor/kernels/vec_avx.h"
 
-enum { VEC_MM_ROWS = 8, VEC_MM_COLS = 2 };
+enum { VEC_MM_ROWS = 8, VEC_MM_COLS = 2, VEC_DOT_ROWS = 2, VEC_DOT_COLS = 4 };
 
 typedef __m512 vec;
 typedef struct vecd {
@@ -25,6 +25,13 @@ VEC_FN vec v_load(const float *p)
 VEC_FN vec v_load_n(const float *p, int64_t n)
 {
     return _mm512_maskz_loadu_ps(v_mask(n), p);
+}
+/* The 16-bit numbers at p, bf16 or f16. */
+VEC_FN vec v_widen(const Dtype t, const char *p)
+{
+    const __m256i bits = _mm256_loadu_si256((const void *)p);
+    if (t == DT_F16) return _mm512_cvtph_ps(bits);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 VEC_FN void v_store(float *p, vec a)
 {

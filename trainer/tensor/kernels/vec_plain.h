@@ -1,12 +1,13 @@
 /* vec_plain.h — 16 lanes in C, exp by libm: what the vector sets are judged by. */
 #ifndef TRAINER_TENSOR_KERNELS_VEC_PLAIN_H
 #define TRAINER_TENSOR_KERNELS_VEC_PLAIN_H
+#include "trainer/tensor/dtype.h"
 #include "trainer/tensor/kernels/kernel.h"
 #include <math.h>
 #include <tgmath.h>
 
 #define VEC_FN static inline /* not always: it would take the compiler minutes */
-enum { VEC_MM_ROWS = 2, VEC_MM_COLS = 1 };
+enum { VEC_MM_ROWS = 2, VEC_MM_COLS = 1, VEC_DOT_ROWS = 1, VEC_DOT_COLS = 2 };
 
 typedef struct vec {
     real x[KERNEL_LANES];
@@ -31,6 +32,12 @@ VEC_FN vec v_load(const real *p)
 VEC_FN vec v_load_n(const real *p, int64_t n)
 {
     VEC_EACH(vec, i < n ? p[i] : 0);
+}
+VEC_FN vec v_widen(Dtype t, const char *p)
+{
+    vec y;
+    dtype_widen(t, p, KERNEL_LANES, y.x);
+    return y;
 }
 VEC_FN void v_store_n(real *p, vec a, int64_t n)
 {
