@@ -122,7 +122,7 @@ typedef struct KeyRanges {
     const KeyRange *range; /* (n_query, n_range) */
 } KeyRanges;
 
-/* cos and sin of position x frequency, each (n_pos, half) with half = head_dim / 2. */
+/* cos and sin of position x frequency, each (n_pos, half): the first 2 half columns of a head turn. */
 typedef struct RopeTable {
     int64_t n_pos, half;
     const real *cos, *sin;

@@ -1,8 +1,9 @@
 /* op_rope.c — rotary position embedding, in the half-split order of the Hugging Face Llama files.
  *
- * Within each head of size D, with i < D/2, angle a = pos[n] freq[i], plainly freq[i] = theta^(-2i/D):
+ * In each head the first D columns turn; with i < D/2, angle a = pos[n] freq[i], plainly freq[i] = theta^(-2i/D):
  *   y[i]       = x[i] cos a - x[i + D/2] sin a
  *   y[i + D/2] = x[i + D/2] cos a + x[i] sin a
+ * and y[i] = x[i] for i >= D (partial rotary embedding).
  * Su et al. 2021, arXiv:2104.09864, eq. (34), with the pairs (i, i + D/2) in place of (2i, 2i + 1).
  * Backward is the rotation by -a.
  */
@@ -21,16 +22,16 @@ void rope_fill(const double *freq, double factor, int64_t n_pos, int64_t half, r
     }
 }
 
-/* in: x (N,H*D); arg: table (n_pos,D/2), n_head H, pos (N); out: y (N,H*D) */
+/* in: x (N,H*W), W >= D; arg: table (n_pos,D/2), n_head H, pos (N); out: y (N,H*W) */
 static Status rope_shape(OpCall *k)
 {
     Status rc = ST_OK;
     const Tensor *x = k->in[0];
     const RopeArg *a = k->arg;
-    const int64_t width = a->n_head * 2 * a->table.half;
     CHECK(x->n_dim == 2, SHAPE, "rope: x has %d dims", x->n_dim);
-    CHECK(x->dim[1] == width, SHAPE, "rope: x has %lld columns, %lld heads of %lld make %lld",
-          LL(x->dim[1]), LL(a->n_head), LL(2 * a->table.half), LL(width));
+    CHECK(x->dim[1] % a->n_head == 0 && x->dim[1] / a->n_head >= 2 * a->table.half, SHAPE,
+          "rope: x has %lld columns for %lld heads of %lld or more", LL(x->dim[1]), LL(a->n_head),
+          LL(2 * a->table.half));
     for (int64_t n = 0; n < x->dim[0]; n++)
         CHECK(a->pos[n] >= 0 && a->pos[n] < a->table.n_pos, SHAPE,
               "rope: position %d, the table ends before %lld", a->pos[n], LL(a->table.n_pos));
@@ -42,18 +43,20 @@ out:
 static void rope_fwd(OpCall *k)
 {
     const RopeArg *a = k->arg;
-    const int64_t N = k->in[0]->dim[0], C = k->in[0]->dim[1], half = a->table.half;
+    const int64_t N = k->in[0]->dim[0], C = k->in[0]->dim[1], half = a->table.half,
+                  width = C / a->n_head;
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < N; n++) {
         const real *restrict co = a->table.cos + a->pos[n] * half;
         const real *restrict si = a->table.sin + a->pos[n] * half;
         for (int64_t h = 0; h < a->n_head; h++) {
-            const real *restrict x = k->in[0]->val + n * C + h * 2 * half;
-            real *restrict y = k->out->val + n * C + h * 2 * half;
+            const real *restrict x = k->in[0]->val + n * C + h * width;
+            real *restrict y = k->out->val + n * C + h * width;
             for (int64_t i = 0; i < half; i++) {
                 y[i] = x[i] * co[i] - x[i + half] * si[i];
                 y[i + half] = x[i + half] * co[i] + x[i] * si[i];
             }
+            for (int64_t i = 2 * half; i < width; i++) y[i] = x[i];
         }
     }
 }
@@ -61,7 +64,8 @@ static void rope_fwd(OpCall *k)
 static void rope_bwd(OpCall *k)
 {
     const RopeArg *a = k->arg;
-    const int64_t N = k->in[0]->dim[0], C = k->in[0]->dim[1], half = a->table.half;
+    const int64_t N = k->in[0]->dim[0], C = k->in[0]->dim[1], half = a->table.half,
+                  width = C / a->n_head;
     if (!k->in[0]->grad) return;
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < N; n++) {
@@ -69,12 +73,13 @@ static void rope_bwd(OpCall *k)
         const real *restrict si = a->table.sin + a->pos[n] * half;
         real *row = grad_rows(k->in[0], n, 1);
         for (int64_t h = 0; h < a->n_head; h++) {
-            const real *restrict dy = k->out->grad + n * C + h * 2 * half;
-            real *restrict dx = row + h * 2 * half;
+            const real *restrict dy = k->out->grad + n * C + h * width;
+            real *restrict dx = row + h * width;
             for (int64_t i = 0; i < half; i++) {
                 dx[i] += dy[i] * co[i] + dy[i + half] * si[i];
                 dx[i + half] += dy[i + half] * co[i] - dy[i] * si[i];
             }
+            for (int64_t i = 2 * half; i < width; i++) dx[i] += dy[i];
         }
     }
 }
@@ -89,6 +94,7 @@ static const int32_t rope_case_pos[] = {0, 2, 1, 2};
 static const RopeArg rope_case_arg = { { 3, 2, rope_case_cos, rope_case_sin }, 2, rope_case_pos };
 static const OpCase rope_cases[] = {
     { "two_heads", 1, { { 2, { 4, 8 } } }, &rope_case_arg, -2.0, 2.0 },
+    { "partial",   1, { { 2, { 4, 14 } } }, &rope_case_arg, -2.0, 2.0 },
 };
 // clang-format on
 const OpDef op_rope = {.name = "rope",
