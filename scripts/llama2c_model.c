@@ -6,9 +6,9 @@
 #include "scripts/llama2c.h"
 #include "trainer/base/mem.h"
 #include "trainer/io/files.h"
+#include "trainer/io/json_file.h"
 #include "trainer/io/mapped.h"
 #include "trainer/io/safetensors.h"
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,7 +173,7 @@ static Status write_config(const Source *s, const char *dir)
 {
     Status rc = ST_OK;
     const Sizes *z = &s->sizes;
-    char *text = NULL, *path = path_join(dir, "config.json");
+    char *path = path_join(dir, "config.json");
     json_t *c = json_pack(
         "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:n, s:b, s:b, s:b, s:i, "
         "s:i,"
@@ -184,11 +184,9 @@ static Status write_config(const Source *s, const char *dir)
         "max_position_embeddings", z->seq_len, "hidden_act", "silu", "rms_norm_eps", 1e-5,
         "rope_theta", 10000.0, "rope_scaling", "tie_word_embeddings", s->tied, "attention_bias", 0,
         "mlp_bias", 0, "bos_token_id", 1, "eos_token_id", 2, "torch_dtype", "float32");
-    CHECK(path && c && (text = json_dumps(c, JSON_INDENT(2) | JSON_REAL_PRECISION(15))), NOMEM,
-          "no memory for config.json");
-    TRY(file_write_atomic(path, text, strlen(text)));
+    CHECK(path, NOMEM, "no memory for config.json");
+    TRY(json_file_write(path, c, false));
 out:
-    free(text);
     json_decref(c);
     mem_free(path);
     return rc;

@@ -6,7 +6,7 @@
 #include "scripts/llama2c.h"
 #include "trainer/base/mem.h"
 #include "trainer/io/files.h"
-#include <jansson.h>
+#include "trainer/io/json_file.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,11 +170,10 @@ static json_t *tokenizer_json(const Pieces *p)
 static Status write_json(const char *dir, const char *name, json_t *j)
 {
     Status rc = ST_OK;
-    char *path = path_join(dir, name), *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-    CHECK(path && text, NOMEM, "no memory for %s", name);
-    TRY(file_write_atomic(path, text, strlen(text)));
+    char *path = path_join(dir, name);
+    CHECK(path, NOMEM, "no memory for %s", name);
+    TRY(json_file_write(path, j, false));
 out:
-    free(text);
     mem_free(path);
     json_decref(j);
     return rc;

@@ -1,4 +1,5 @@
 /* file_out.c — files that are written: whole, or not at all. */
+#include "trainer/base/mem.h"
 #include "trainer/io/files.h"
 #include "trainer/io/sys.h"
 #include <fcntl.h>
@@ -118,5 +119,21 @@ Status file_write_atomic(const char *path, const void *data, size_t n)
     TRY(file_out_publish(o));
 out:
     file_out_end(o);
+    return rc;
+}
+
+Status file_copy(const char *from_dir, const char *to_dir, const char *name)
+{
+    enum { MAX_BYTES = 1 << 30 };
+    Status rc = ST_OK;
+    char *from = path_join(from_dir, name), *to = path_join(to_dir, name), *bytes = NULL;
+    size_t n;
+    CHECK(from && to, NOMEM, "%s: no memory for a path", name);
+    TRY(file_read_all(from, MAX_BYTES, &bytes, &n));
+    TRY(file_write_new(to, bytes, n));
+out:
+    mem_free(bytes);
+    mem_free(to);
+    mem_free(from);
     return rc;
 }

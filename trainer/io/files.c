@@ -2,6 +2,7 @@
 #include "trainer/io/files.h"
 #include "trainer/io/sys.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -133,6 +134,13 @@ bool path_exists(const char *path)
 {
     struct stat st;
     return lstat(path, &st) == 0;
+}
+
+bool path_has(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    const int n = snprintf(path, sizeof path, "%s/%s", dir, name);
+    return n > 0 && n < (int)sizeof path && path_exists(path);
 }
 
 bool path_is_dir(const char *path)

@@ -18,6 +18,8 @@ CHECKED Status file_bytes(const char *path, int64_t *n); /* length of a regular 
 CHECKED Status file_write_atomic(const char *path, const void *data, size_t n);
 /* Writes a file that must not exist yet and syncs it. What a failure leaves, the caller removes. */
 CHECKED Status file_write_new(const char *path, const void *data, size_t n);
+/* The file `name` of one directory, byte for byte and synced, into another, which has none of that name. */
+CHECKED Status file_copy(const char *from_dir, const char *to_dir, const char *name);
 /* A file written piece by piece: path.tmp until it is published, then synced and renamed over path,
  * its directory synced. */
 typedef struct FileOut FileOut;
@@ -46,6 +48,7 @@ void dir_list_free(char **names, int64_t n);
 
 bool path_exists(const char *path); /* a link counts, wherever it leads */
 bool path_is_dir(const char *path);
+bool path_has(const char *dir, const char *name); /* path_exists of a name in a directory */
 /* These two are the caller's (mem_free), NULL when there is no memory. An absolute name is copied;
  * "a/b/" and "a/b" are in "a", "a" is in ".". */
 char *path_join(const char *dir, const char *name);

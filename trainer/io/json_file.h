@@ -64,4 +64,10 @@ CHECKED Status json_opt_text(const JsonAt *object, const char *key, const char *
 /* "config.json: rope_scaling.factor: found 0.5, expected <what>", for rules of the caller's own. */
 CHECKED Status json_refuse(JsonAt at, const char *expected, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* ---- writing ---- */
+
+/* The file, indented, keys in their order (json) or sorted, atomically.
+ * Errors  ST_IO; ST_NOMEM, also where json is NULL */
+CHECKED Status json_file_write(const char *path, const json_t *json, bool sorted);
 #endif

@@ -6,14 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_in(const char *dir, const char *name)
-{
-    char *path = path_join(dir, name);
-    const bool is = path && path_exists(path);
-    mem_free(path);
-    return is;
-}
-
 static int by_text(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -122,7 +114,7 @@ Status safetensors_open_folder(const char *dir, SafeTensors **s)
         goto out;
     }
     const bool pickled =
-        is_in(dir, "pytorch_model.bin") || is_in(dir, "pytorch_model.bin.index.json");
+        path_has(dir, "pytorch_model.bin") || path_has(dir, "pytorch_model.bin.index.json");
     CHECK(false, DATA, "%s: has neither " SAFETENSORS_MODEL " nor " SAFETENSORS_INDEX "%s", dir,
           pickled ? "; the pickled weights of pytorch_model.bin are not read, since a pickle is a "
                     "program: save the model as safetensors"

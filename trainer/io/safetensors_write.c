@@ -2,6 +2,7 @@
  * time. */
 #include "trainer/base/mem.h"
 #include "trainer/io/files.h"
+#include "trainer/io/json_file.h"
 #include "trainer/io/safetensors_parts.h"
 #include <jansson.h>
 #include <string.h>
@@ -150,19 +151,9 @@ static char *shard_name(int64_t shard, int64_t n_shard)
 
 static Status write_index(const char *path, const json_t *map, int64_t total)
 {
-    enum { FLAGS = JSON_INDENT(2) | JSON_SORT_KEYS };
-    Status rc = ST_OK;
-    char *text = NULL;
     json_t *index =
         json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)total, "weight_map", map);
-    const size_t n = json_dumpb(index, NULL, 0, FLAGS);
-    CHECK(index && n > 0, NOMEM, "%s: no memory to write it", path);
-    text = mem_alloc(n + 1);
-    CHECK(text && json_dumpb(index, text, n, FLAGS) == n, NOMEM, "%s: no memory to write it", path);
-    text[n] = '\n';
-    TRY(file_write_atomic(path, text, n + 1));
-out:
-    mem_free(text);
+    const Status rc = json_file_write(path, index, true);
     json_decref(index);
     return rc;
 }
