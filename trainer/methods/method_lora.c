@@ -310,6 +310,21 @@ out:
     return rc;
 }
 
+static bool lora_low_rank(const void *self, int64_t i, LowRank *update)
+{
+    const Lora *lo = self;
+    if (i >= lo->n_pair) return false;
+    const LoraPair *p = &lo->pair[i];
+    *update = (LowRank){.site = p->site,
+                        .a = p->a,
+                        .b = p->b,
+                        .r = lo->opt->lora_r,
+                        .alpha = lo->opt->lora_alpha,
+                        .dropout = lo->opt->lora_dropout,
+                        .use_rslora = lo->opt->use_rslora};
+    return true;
+}
+
 const MethodDef method_lora = {.name = "lora",
                                .opts = LORA_OPTS,
                                .opts_size = sizeof(LoraOpts),
@@ -319,4 +334,5 @@ const MethodDef method_lora = {.name = "lora",
                                .describe = lora_describe,
                                .width = lora_width,
                                .linear = lora_linear,
-                               .merge = lora_merge};
+                               .merge = lora_merge,
+                               .low_rank = lora_low_rank};

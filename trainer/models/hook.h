@@ -22,6 +22,15 @@ typedef struct ModelView {
     bool tied;               /* the output head is the embedding table */
 } ModelView;
 
+/* y = W x + scale B A x at a site, scale = alpha / r, or alpha / sqrt(r) with use_rslora. */
+typedef struct LowRank {
+    const Site *site;
+    const Param *a, *b; /* (r,n_in), (n_out,r) */
+    int64_t r;
+    double alpha, dropout;
+    bool use_rslora;
+} LowRank;
+
 /* One fine-tuning method; file trainer/methods/method_<name>.c, line in method_list.h. */
 typedef struct MethodDef {
     const char *name; /* the word of kind: */
@@ -44,6 +53,9 @@ typedef struct MethodDef {
     /* (optional) Adds to the site's weight, as it is stored, what `linear` adds to its product.
      * Shapes  w: (n_out,n_in), or (n_in,n_out) where in_out   Errors: ST_NOMEM */
     Status (*merge)(void *self, const Site *site, real *w);
+    /* (optional) The i-th low-rank update of which the method consists, for tools that know no other;
+     * false: there are no more. */
+    bool (*low_rank)(const void *self, int64_t i, LowRank *update);
 } MethodDef;
 
 typedef struct Hook {

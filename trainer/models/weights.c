@@ -36,8 +36,9 @@ out:
 }
 
 /* As the family names it, or without the prefix that only a model with a head has. */
-static const SafeTensor *find_param(const SafeTensors *s, const ModelDef *def, const Param *p)
+const SafeTensor *model_find_weight(const Model *m, const SafeTensors *s, const Param *p)
 {
+    const ModelDef *def = model_def(m);
     const SafeTensor *w = safetensors_find(s, p->name);
     const size_t n = strlen(def->prefix);
     if (!w && strncmp(p->name, def->prefix, n) == 0) w = safetensors_find(s, p->name + n);
@@ -73,7 +74,7 @@ Status model_read_weights(Model *m, const SafeTensors *s, const char *label, Wei
     const ModelView view = model_view(m);
     for (int64_t i = 0; i < view.n_param; i++) {
         Param *p = view.param[i];
-        const SafeTensor *w = find_param(s, model_def(m), p);
+        const SafeTensor *w = model_find_weight(m, s, p);
         CHECK(w, DATA, "%s: has no tensor %s", label, p->name);
         if (which != WEIGHTS_FROZEN || p->frozen) TRY(read_param(label, p, w, which));
     }

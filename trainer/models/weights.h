@@ -19,4 +19,7 @@ typedef enum WeightsFor { WEIGHTS_FROZEN, WEIGHTS_ALL, WEIGHTS_LOOK } WeightsFor
  * Owns    what is lent is borrowed from s, which must outlive the model */
 CHECKED Status model_read_weights(Model *m, const SafeTensors *s, const char *label,
                                   WeightsFor which);
+
+/* Where the files have a parameter of the model; NULL: they do not. Owns: s */
+const SafeTensor *model_find_weight(const Model *m, const SafeTensors *s, const Param *p);
 #endif
