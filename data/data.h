@@ -32,6 +32,9 @@ bool tokenizer_is_special(const Tokenizer *tok, int32_t id);
 bool tokenizer_is_end(const Tokenizer *tok, int32_t id);
 /* The bytes an id stands for in the middle of a text; n_bytes 0 when there is no such id. */
 const char *tokenizer_piece(const Tokenizer *tok, int32_t id, int64_t *n_bytes);
+/* Writes the tokenizer into dir as the files of a Hugging Face folder: those it was opened from, or ones that
+ * make the same ids. What a failure leaves, the caller removes. Errors: ST_IO; ST_DATA its folder is gone */
+CHECKED Status tokenizer_save(const Tokenizer *tok, const char *dir);
 
 typedef enum TokenizerFlags {
     TOKENIZER_PLAIN = 0,

@@ -154,3 +154,8 @@ Status token_list_add(TokenList *list, int32_t id, int64_t end)
 out:
     return rc;
 }
+
+Status tokenizer_save(const Tokenizer *tok, const char *dir)
+{
+    return tok->def->save(tok->self, tok->folder, dir);
+}

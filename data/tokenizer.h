@@ -23,5 +23,6 @@ typedef struct TokenizerDef {
                      TokenList *list);
     int64_t (*decode)(const void *self, const int32_t *ids, int64_t n, TokenizerFlags flags,
                       char *text, int64_t max);
+    Status (*save)(const void *self, const char *folder, const char *dir); /* tokenizer_save */
 } TokenizerDef;
 #endif

@@ -1,6 +1,9 @@
 /* tokenizer_bytes.c — id = byte; 0, which no text holds, ends a document. */
+#include "data/byte_level.h"
 #include "data/tokenizer.h"
 #include "trainer/base/mem.h"
+#include "trainer/io/files.h"
+#include "trainer/io/json_file.h"
 #include <string.h>
 
 enum { VOCAB = 256, EOS = 0 };
@@ -109,6 +112,56 @@ static int64_t bytes_decode(const void *self, const int32_t *ids, int64_t n, Tok
     return n_bytes;
 }
 
+/* Byte-level BPE without a merge: the vocabulary is the 256 letters, in the order of their bytes. */
+static Status save_vocabulary(const char *path, const char *eos)
+{
+    Status rc = ST_OK;
+    char letter[8];
+    json_t *vocab = json_object(), *json = NULL;
+    for (int i = 0; i < VOCAB; i++) {
+        letter[byte_level_encode(&(char){(char)i}, 1, letter)] = '\0';
+        CHECK(vocab && json_object_set_new(vocab, letter, json_integer(i)) == 0, NOMEM,
+              "%s: no memory to write it", path);
+    }
+    json = json_pack(
+        "{s:s, s:n, s:n, s:[{s:i, s:s, s:b, s:b, s:b, s:b, s:b}], s:n, s:{s:s, s:b, s:b, s:b}, s:n,"
+        " s:{s:s, s:b, s:b, s:b},"
+        " s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:O, s:[]}}",
+        "version", "1.0", "truncation", "padding", "added_tokens", "id", EOS, "content", eos,
+        "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 1, "normalizer",
+        "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 0, "use_regex",
+        0, "post_processor", "decoder", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets",
+        0, "use_regex", 0, "model", "type", "BPE", "dropout", "unk_token",
+        "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
+        "ignore_merges", 0, "vocab", vocab, "merges");
+    TRY(json_file_write(path, json, false));
+out:
+    json_decref(json);
+    json_decref(vocab);
+    return rc;
+}
+
+static Status bytes_save(const void *self, const char *folder, const char *dir)
+{
+    Status rc = ST_OK;
+    (void)self;
+    (void)folder;
+    char eos[8];
+    char *path = path_join(dir, "tokenizer.json"), *more = path_join(dir, "tokenizer_config.json");
+    json_t *config = NULL;
+    CHECK(path && more, NOMEM, "%s: no memory for a path", dir);
+    eos[byte_level_encode(&(char){EOS}, 1, eos)] = '\0';
+    TRY(save_vocabulary(path, eos));
+    config = json_pack("{s:s, s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "eos_token",
+                       eos, "clean_up_tokenization_spaces", 0);
+    TRY(json_file_write(more, config, false));
+out:
+    json_decref(config);
+    mem_free(more);
+    mem_free(path);
+    return rc;
+}
+
 const TokenizerDef tokenizer_bytes = {
     .name = "bytes",
     .knows = bytes_knows,
@@ -124,4 +177,5 @@ const TokenizerDef tokenizer_bytes = {
     .hash = bytes_hash,
     .encode = bytes_encode,
     .decode = bytes_decode,
+    .save = bytes_save,
 };

@@ -23,17 +23,6 @@ out:
     return rc;
 }
 
-static Status has_file(const char *dir, const char *name, bool *has)
-{
-    Status rc = ST_OK;
-    char *path = path_join(dir, name);
-    CHECK(path, NOMEM, "the name of %s", name);
-    *has = path_exists(path);
-out:
-    mem_free(path);
-    return rc;
-}
-
 static Status read_folder(HfTokenizer *h)
 {
     static const struct {
@@ -45,7 +34,7 @@ static Status read_folder(HfTokenizer *h)
     Status rc = ST_OK;
     bool has = false;
     for (int64_t i = 0; i < N_OF(READERS) && !has; i++) {
-        TRY(has_file(h->dir, READERS[i].file, &has));
+        has = path_has(h->dir, READERS[i].file);
         if (has) TRY(READERS[i].read(h));
     }
     CHECK(has, DATA, "there is no tokenizer.json, vocab.json or tokenizer.model");
@@ -133,6 +122,21 @@ static int64_t hf_kind_decode(const void *self, const int32_t *ids, int64_t n, T
     return detokenizer_run(h->detokenizer, ids, n, skip, text, max);
 }
 
+static Status hf_kind_save(const void *self, const char *folder, const char *dir)
+{
+    static const char *const FILES[] = {
+        "tokenizer.json",          "vocab.json",        "merges.txt",         "tokenizer.model",
+        "tokenizer_config.json",   "added_tokens.json", "chat_template.json", "chat_template.jinja",
+        "special_tokens_map.json",
+    };
+    Status rc = ST_OK;
+    (void)self;
+    for (int64_t i = 0; i < N_OF(FILES); i++)
+        if (path_has(folder, FILES[i])) TRY(file_copy(folder, dir, FILES[i]));
+out:
+    return rc;
+}
+
 const TokenizerDef tokenizer_hf = {
     .name = "hf",
     .knows = hf_kind_knows,
@@ -148,4 +152,5 @@ const TokenizerDef tokenizer_hf = {
     .hash = hf_kind_hash,
     .encode = hf_kind_encode,
     .decode = hf_kind_decode,
+    .save = hf_kind_save,
 };

@@ -82,7 +82,7 @@ static inline LoadedModel *tiny_bigram_model(const char *dir, const unsigned cha
     tiny_save(s, "final", "", dir);
     state_destroy(s);
     config_destroy(cfg);
-    T_OK(loaded_model_open(dir, NULL, &m));
+    T_OK(loaded_model_open(&(ModelChoice){.dir = dir}, &m));
     return m;
 }
 
@@ -96,7 +96,7 @@ static inline LoadedModel *tiny_random_model(const char *dir, uint64_t seed)
     tiny_save(s, "final", "", dir);
     state_destroy(s);
     config_destroy(cfg);
-    T_OK(loaded_model_open(dir, NULL, &m));
+    T_OK(loaded_model_open(&(ModelChoice){.dir = dir}, &m));
     return m;
 }
 #endif

@@ -23,7 +23,7 @@ static real save_seed(uint64_t seed, const char *kind, const char *version, cons
 static void expect(const char *dir, const char *release, real first, const char *end)
 {
     LoadedModel *m = NULL;
-    T_OK(loaded_model_open(dir, release, &m));
+    T_OK(loaded_model_open(&(ModelChoice){.dir = dir, .release = release}, &m));
     T_TRUE(params_at(m->net.params, 0)->val[0] == first);
     const size_t n = strlen(m->dir), n_end = strlen(end);
     ck_assert_msg(n >= n_end && strcmp(m->dir + n - n_end, end) == 0, "%s, not %s", m->dir, end);
@@ -39,7 +39,7 @@ START_TEST(weights_and_config_come_back)
     tiny_random(s, 9);
     s->step = 77;
     tiny_save(s, "release", "v3", tiny_path("whole"));
-    T_OK(loaded_model_open(tiny_path("whole"), NULL, &m));
+    T_OK(loaded_model_open(&(ModelChoice){.dir = tiny_path("whole")}, &m));
     T_EQ_STR(m->kind, "release");
     T_EQ_STR(m->version, "v3");
     T_EQ_I64(m->step, 77);
@@ -75,7 +75,8 @@ START_TEST(a_line_means_its_newest_release)
     T_OK(line_load(dir, &line));
     T_OK(line_add(line, "v1", &v));
     T_OK(line_save(line));
-    T_FAILS(loaded_model_open(dir, NULL, &m), DATA, "there is no release; released so far: none");
+    T_FAILS(loaded_model_open(&(ModelChoice){.dir = dir}, &m), DATA,
+            "there is no release; released so far: none");
     snprintf(v->release.dir, sizeof v->release.dir, "releases/v1");
     T_OK(line_add(line, "v2", &v));
     snprintf(v->release.dir, sizeof v->release.dir, "releases/v2");
@@ -86,8 +87,11 @@ START_TEST(a_line_means_its_newest_release)
     expect(dir, "v1", one, "line/releases/v1");
     expect(dir, "v2-averaged", mean, "line/releases/v2-averaged");
     expect(tiny_path("line/releases/v1"), NULL, one, "line/releases/v1");
-    T_FAILS(loaded_model_open(dir, "v3", &m), DATA, "no release v3; released so far: v1, v2");
-    T_FAILS(loaded_model_open(tiny_path("line/releases/v1"), "v2", &m), DATA, "is no line");
+    T_FAILS(loaded_model_open(&(ModelChoice){.dir = dir, .release = "v3"}, &m), DATA,
+            "no release v3; released so far: v1, v2");
+    T_FAILS(loaded_model_open(&(ModelChoice){.dir = tiny_path("line/releases/v1"), .release = "v2"},
+                              &m),
+            DATA, "is no line");
     T_EQ_I64(mem_live(), 0);
 }
 END_TEST
@@ -96,9 +100,9 @@ START_TEST(a_plain_run_means_its_end_or_its_newest_checkpoint)
 {
     char *dir = tiny_path("plain");
     LoadedModel *m = NULL;
-    T_FAILS(loaded_model_open(dir, NULL, &m), DATA, "plain: is no directory");
+    T_FAILS(loaded_model_open(&(ModelChoice){.dir = dir}, &m), DATA, "plain: is no directory");
     T_OK(dir_make(dir));
-    T_FAILS(loaded_model_open(dir, NULL, &m), DATA, "plain: holds no checkpoint");
+    T_FAILS(loaded_model_open(&(ModelChoice){.dir = dir}, &m), DATA, "plain: holds no checkpoint");
     const real early = save_seed(10, "main", "", tiny_path("plain/checkpoints/step-000010"));
     expect(dir, NULL, early, "step-000010");
     const real late = save_seed(20, "main", "", tiny_path("plain/checkpoints/step-000020"));
@@ -115,7 +119,7 @@ START_TEST(damage_is_no_other_model)
     LoadedModel *m = NULL;
     save_seed(1, "final", "", dir);
     T_OK(file_write_atomic(manifest, "{}", 2));
-    T_FAILS(loaded_model_open(dir, NULL, &m), FORMAT, "damaged");
+    T_FAILS(loaded_model_open(&(ModelChoice){.dir = dir}, &m), FORMAT, "damaged");
     T_EQ_I64(mem_live(), 0);
 }
 END_TEST
@@ -127,7 +131,7 @@ START_TEST(every_failing_call_is_survived)
     for (int n = 1;; n++) {
         LoadedModel *m = NULL;
         fault_arm(n, false);
-        const Status rc = loaded_model_open(dir, NULL, &m);
+        const Status rc = loaded_model_open(&(ModelChoice){.dir = dir}, &m);
         const bool hit = fault_disarm();
         if (rc == ST_OK) T_TRUE(m);
         T_TRUE(hit || rc == ST_OK);

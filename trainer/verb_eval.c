@@ -93,7 +93,7 @@ static Status eval_data(Eval *v, const char *path)
     LoadedModel *other = NULL;
     const RunConfig *own = v->m->cfg;
     if (path_is_dir(path)) {
-        TRY(comm_agree(v->world, loaded_model_open(path, NULL, &other)));
+        TRY(comm_agree(v->world, loaded_model_open(&(ModelChoice){.dir = path}, &other)));
         TRY(eval_held_out(v, other->cfg));
         goto out;
     }
@@ -212,12 +212,14 @@ Status verb_eval(const Comm *world, int argc, char **argv)
     LoadedModel *m = NULL;
     Eval v = {.world = world};
     bool data = false, all = false;
-    const char *questions = NULL, *choices = NULL, *release = NULL, *max_tokens = NULL;
+    const char *questions = NULL, *choices = NULL, *max_tokens = NULL;
+    ModelChoice model = {0};
     const VerbFlag flags[] = {{.name = "--data", .on = &data},
                               {.name = "--questions", .value = &questions},
                               {.name = "--all", .on = &all},
                               {.name = "--choices", .value = &choices},
-                              {.name = "--release", .value = &release},
+                              {.name = "--release", .value = &model.release},
+                              {.name = "--base", .value = &model.base},
                               {.name = "--max-tokens", .value = &max_tokens},
                               {.name = "--json", .on = &v.json}};
     const char **rest = mem_array(argc, sizeof *rest);
@@ -230,7 +232,8 @@ Status verb_eval(const Comm *world, int argc, char **argv)
           "eval: --all says which questions to ask, but there is no "
           "--questions");
     TRY(verb_set("eval", "--max-tokens", max_tokens, EVAL_OPTS, &v));
-    TRY(setup_model(world, rest[0], release, &m));
+    model.dir = rest[0];
+    TRY(setup_model(world, &model, NULL, &m));
     v.m = m;
     add_checkpoint(&v);
     TRY(eval_losses(&v, rest + 1, n_rest - 1));

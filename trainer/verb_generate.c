@@ -85,14 +85,16 @@ out:
 Status verb_generate(const Comm *world, int argc, char **argv)
 {
     Status rc = ST_OK;
-    enum { FIRST_OPTION = 4 };
+    enum { FIRST_OPTION = 5 };
     LoadedModel *m = NULL;
     GenerateOpts o;
     bool json = false;
-    const char *prompt = NULL, *release = NULL, *max_new = NULL, *temperature = NULL, *top_k = NULL,
-               *top_p = NULL, *seed = NULL;
+    ModelChoice model = {0};
+    const char *prompt = NULL, *max_new = NULL, *temperature = NULL, *top_k = NULL, *top_p = NULL,
+               *seed = NULL;
     const VerbFlag flags[] = {{.name = "--prompt", .value = &prompt},
-                              {.name = "--release", .value = &release},
+                              {.name = "--release", .value = &model.release},
+                              {.name = "--base", .value = &model.base},
                               {.name = "--stop", .value = &o.stop},
                               {.name = "--json", .on = &json},
                               {.name = "--max-new-tokens", .value = &max_new},
@@ -112,7 +114,8 @@ Status verb_generate(const Comm *world, int argc, char **argv)
     CHECK(o.temperature > 0 || !(top_k || top_p || seed), USAGE,
           "generate: --top-k, --top-p and --seed need a --temperature above 0; without it the most "
           "probable token is taken");
-    TRY(setup_model(world, rest[0], release, &m));
+    model.dir = rest[0];
+    TRY(setup_model(world, &model, NULL, &m));
     TRY(comm_agree(world, comm_rank(world) == 0 ? continue_prompt(m, &o, prompt, json) : ST_OK));
 out:
     loaded_model_close(m);

@@ -1,4 +1,5 @@
-/* verb_logits.c — trainer logits MODEL --ids "1 2 3" --out x.safetensors: what a model says after each of these tokens. */
+/* verb_logits.c — trainer logits MODEL --ids "1 2 3" --out x.safetensors: what a model says after each of these tokens. In
+ * f32 whatever the CPU has: it is there to be compared with. */
 #include "trainer/base/mem.h"
 #include "trainer/io/safetensors.h"
 #include "trainer/verb.h"
@@ -65,8 +66,10 @@ Status verb_logits(const Comm *world, int argc, char **argv)
 {
     Status rc = ST_OK;
     LoadedModel *m = NULL;
-    const char *release = NULL, *ids = NULL, *path = NULL;
-    const VerbFlag flags[] = {{.name = "--release", .value = &release},
+    ModelChoice model = {.without_tokenizer = true};
+    const char *ids = NULL, *path = NULL;
+    const VerbFlag flags[] = {{.name = "--release", .value = &model.release},
+                              {.name = "--base", .value = &model.base},
                               {.name = "--ids", .value = &ids},
                               {.name = "--out", .value = &path}};
     const char **rest = mem_array(argc, sizeof *rest);
@@ -74,7 +77,8 @@ Status verb_logits(const Comm *world, int argc, char **argv)
     CHECK(rest, NOMEM, "%d arguments", argc);
     TRY(verb_parse(argc, argv, flags, N_OF(flags), 1, 1, rest, &n_rest));
     CHECK(ids && path, USAGE, "logits: --ids and --out are needed; see trainer --help");
-    TRY(setup_model(world, rest[0], release, &m));
+    model.dir = rest[0];
+    TRY(setup_model(world, &model, "fp32", &m));
     TRY(comm_agree(world, comm_rank(world) == 0 ? write_logits(m, ids, path) : ST_OK));
 out:
     loaded_model_close(m);

@@ -62,14 +62,16 @@ out:
     return rc;
 }
 
-Status setup_model(const Comm *world, const char *dir, const char *release, LoadedModel **m)
+Status setup_model(const Comm *world, const ModelChoice *choice, const char *compute_dtype,
+                   LoadedModel **m)
 {
     Status rc = ST_OK;
-    TRY(comm_agree(world, loaded_model_open(dir, release, m)));
+    TRY(comm_agree(world, loaded_model_open(choice, m)));
     const RunConfig *cfg = (*m)->cfg;
     CHECK(comm_same(world, rng_hash_bytes((*m)->payload_sha256, LINE_HASH, 0)), DATA,
-          "the ranks see different checkpoints in %s: is it the same on every node?", dir);
-    TRY(setup_machine(world, cfg->gemm_backend, cfg->compute_dtype, (int)cfg->threads));
+          "the ranks see different checkpoints in %s: is it the same on every node?", choice->dir);
+    TRY(setup_machine(world, cfg->gemm_backend, compute_dtype ? compute_dtype : cfg->compute_dtype,
+                      (int)cfg->threads));
 out:
     return rc;
 }

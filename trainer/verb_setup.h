@@ -18,8 +18,8 @@ CHECKED Status setup_config(const Comm *world, int argc, char **argv, const Verb
 CHECKED Status setup_machine(const Comm *world, const char *backend, const char *compute_dtype,
                              int n_thread);
 
-/* The model in dir (loaded_model_open), the same on all ranks, and the machine set up as its config
- * says. Rank: collective. Errors: those of both; ST_DATA when ranks see different checkpoints */
-CHECKED Status setup_model(const Comm *world, const char *dir, const char *release,
+/* The model, the same on all ranks, and the machine set up as its config says; compute_dtype NULL: in that, too.
+ * Rank: collective. Errors: those of loaded_model_open and setup_machine; ST_DATA when ranks see different checkpoints */
+CHECKED Status setup_model(const Comm *world, const ModelChoice *choice, const char *compute_dtype,
                            LoadedModel **m);
 #endif

@@ -26,6 +26,7 @@ typedef struct RunConfig {
     const char *branch_from; /* LINE@POINT */
     const char *init_from;
     const char *model_name_or_path; /* a folder; model has the sizes its config.json gives */
+    const char *adapter_name_or_path; /* a folder; what it adapts stands in methods */
     const char *tokenizer;
 
     int64_t max_steps, max_tokens; /* exactly one of these three is set */
@@ -48,6 +49,8 @@ typedef struct RunConfig {
     double early_stopping_threshold;
     int64_t logging_steps;
     const char *report_to; /* a list; ask config_reports_to */
+
+    const char *export_to; /* a list; NULL: none */
 
     const char *compute_dtype, *gemm_backend;
     int64_t threads;

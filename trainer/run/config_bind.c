@@ -269,6 +269,7 @@ Status config_bind(RunConfig *cfg)
     TRY(choose_tables(cfg));
     config_groups(cfg, group);
     for (int i = 1; i < CONFIG_N_GROUP; i++) opt_set_defaults(group[i].opts, group[i].at);
+    TRY(config_fold_adapter(cfg));
     TRY(config_fold_methods(cfg));
     TRY(config_bind_methods(cfg, yaml_find(root, "trainable")));
     for (Yaml *y = root->first, *next; y; y = next) {

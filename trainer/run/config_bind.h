@@ -39,6 +39,9 @@ CHECKED Status config_bind(RunConfig *cfg);
 CHECKED Status config_bind_option(const ConfigTree *t, Yaml *y, const char *block, const char *name,
                                   const OptSpec *spec, void *opts);
 
+/* What the adapter of adapter_name_or_path trains becomes trainable:, unless that is there; the base it names becomes
+ * model_name_or_path. Errors: those of adapter_open; ST_CONFIG options that the adapter settles, a base that is not there */
+CHECKED Status config_fold_adapter(RunConfig *cfg);
 /* finetuning_type and the options of its method become an entry of trainable:, which is what the rest knows. */
 CHECKED Status config_fold_methods(RunConfig *cfg);
 CHECKED Status config_bind_methods(RunConfig *cfg, const Yaml *list);

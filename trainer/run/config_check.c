@@ -347,6 +347,21 @@ out:
     return rc;
 }
 
+/* ---- what is written at the end ----------------------------------------------------------------------------------- */
+
+static Status check_export(const RunConfig *cfg)
+{
+    Status rc = ST_OK;
+    char place[CONFIG_N_PLACE];
+    bool low_rank = false;
+    for (int64_t i = 0; i < cfg->n_method; i++) low_rank |= cfg->methods[i].def->low_rank != NULL;
+    CHECK(low_rank || !opt_list_has(cfg->export_to, "peft"), CONFIG,
+          "%sexport_to: found peft, expected hf: nothing of kind: lora is trained",
+          place_of(cfg, "export_to", place));
+out:
+    return rc;
+}
+
 /* ---------------------------------------------------------------------------------------------------------------- */
 
 Status config_check(RunConfig *cfg)
@@ -375,6 +390,7 @@ Status config_check(RunConfig *cfg)
     CHECK(!config_reports_to(cfg, "none") || strcmp(cfg->report_to, "none") == 0, CONFIG,
           "%sreport_to: found none beside another, expected none alone",
           place_of(cfg, "report_to", place));
+    TRY(check_export(cfg));
     CHECK(cfg->output_dir, CONFIG, "%soutput_dir: is not set, expected where the run is written",
           place_of(cfg, "output_dir", place));
     CHECK(cfg->n_dataset > 0 || cfg->branch_from, CONFIG,

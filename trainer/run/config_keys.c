@@ -33,6 +33,7 @@ const KeyAlias KEY_ALIASES[] = {
     {"datasets", "text_column",         "text_field"},
     {"datasets", "field",               "text_field"},
     {"", "adapter",                     "finetuning_type"},
+    {"", "lora_model_dir",              "adapter_name_or_path"},
     {"trainable", "r",                  "lora_r"},
     {"trainable", "lora_rank",          "lora_r"},
     {"trainable", "target_modules",     "lora_target_modules"},
@@ -108,6 +109,7 @@ static const struct {
     {"per_gpu_train_batch_size", "use micro_batch_size (sequences per pass) and global_batch_size"},
     {"auto_find_batch_size", "micro_batch_size is part of the result and is never guessed; `trainer plan` prints the memory it takes"},
     {"batch_size",          "ambiguous: use micro_batch_size (sequences per pass) or global_batch_size (sequences per step)"},
+    {"resume_adapter_file", "adapter_name_or_path: DIR starts from an adapter's folder"},
     {"use_dora",            "directions and sizes are not trained apart; use_rslora or a larger lora_r go further at no cost: leave it out"},
     {"peft_use_dora",       "directions and sizes are not trained apart; use_rslora or a larger lora_r go further at no cost: leave it out"},
     {"init_lora_weights",   "an update starts at zero, A as PEFT starts it: leave it out"},
@@ -142,7 +144,8 @@ static const struct {
 static const struct {
     const char *block, *key;
 } PATHS[] = {
-    {"", "output_dir"}, {"", "branch_from"}, {"", "init_from"}, {"", "model_name_or_path"}, {"", "cache_dir"},
+    {"", "output_dir"}, {"", "branch_from"}, {"", "init_from"}, {"", "model_name_or_path"}, {"", "adapter_name_or_path"},
+    {"", "cache_dir"},
     {"datasets", "path"},
 };
 
@@ -152,7 +155,7 @@ static const struct {
     {"", "output_dir"}, {"", "run_name"}, {"", "concurrent_branches"}, {"", "gradient_checkpointing"},
     {"", "on_nonfinite"}, {"", "max_nonfinite_skips"},
     {"", "save_steps"}, {"", "save_total_limit"}, {"", "eval_steps"}, {"", "eval_max_tokens"}, {"", "eval_datasets"},
-    {"", "logging_steps"}, {"", "report_to"}, {"", "threads"}, {"", "strict"},
+    {"", "logging_steps"}, {"", "report_to"}, {"", "export_to"}, {"", "threads"}, {"", "strict"},
     {"", "watchdog_setup_s"}, {"", "watchdog_step_s"}, {"", "watchdog_save_s"}, {"", "cache_dir"}, {"", "cache_limit_bytes"},
     {"", "compute_dtype"}, {"", "gemm_backend"}, {"", "reduction_groups"}, /* the numerics fingerprint has them */
     {"datasets", "path"}, {"datasets", "name"},                            /* the data's fingerprint decides */

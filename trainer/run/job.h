@@ -96,6 +96,8 @@ bool job_is_line(const Job *job);
 
 /* Legs are pure arithmetic over versions and paradigm. Rank: replicated. */
 CHECKED Status legs_plan(Job *job);
+/* What a plain run ends with: "final", all of a model; "adapter", what stands beside frozen weights. */
+const char *run_end_kind(const RunConfig *cfg);
 SchedPoint leg_rate_at(const Job *job, const Leg *leg, int64_t step);
 bool leg_end_has_optimizer(const Job *job, const Leg *leg);
 bool leg_averages_at(const Job *job, const Leg *leg, int64_t step); /* after that step */

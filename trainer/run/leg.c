@@ -326,7 +326,7 @@ static char *best_dir(const LegRun *r)
 static Status save_best(LegRun *r)
 {
     Status rc = ST_OK;
-    const SaveNote note = save_note(r, "final");
+    const SaveNote note = save_note(r, run_end_kind(r->v->cfg));
     char *dir = best_dir(r), *best = job_path(r->job, "best");
     watchdog_enter(WATCH_SAVE, r->state->step);
     TRY(comm_agree(r->comm, dir && best ? ST_OK

@@ -91,6 +91,11 @@ static void plan_rival(Job *job, bool from_scratch)
     leg->end_kind = "release";
 }
 
+const char *run_end_kind(const RunConfig *cfg)
+{
+    return cfg->n_method > 0 ? "adapter" : "final";
+}
+
 static void plan_plain(Job *job)
 {
     const PathSteps *s = &job->version[0].steps;
@@ -99,7 +104,7 @@ static void plan_plain(Job *job)
     snprintf(leg->title, sizeof leg->title, "train");
     snprintf(leg->saves, sizeof leg->saves, "checkpoints");
     snprintf(leg->end, sizeof leg->end, "final");
-    leg->end_kind = "final";
+    leg->end_kind = run_end_kind(job->version[0].cfg);
 }
 
 Status legs_plan(Job *job)

@@ -1,18 +1,12 @@
 /* loaded_model.c — finds the checkpoint that a directory means, and reads its weights. */
 #include "trainer/run/loaded_model.h"
+#include "checkpoints/adapter.h"
+#include "trainer/base/log.h"
 #include "trainer/base/mem.h"
 #include "trainer/io/files.h"
 #include "trainer/models/model_json.h"
 #include <stdio.h>
 #include <string.h>
-
-static bool has_file(const char *dir, const char *name)
-{
-    char *path = path_join(dir, name);
-    const bool has = path && path_exists(path);
-    mem_free(path);
-    return has;
-}
 
 static Status no_release(const Line *line, const char *release)
 {
@@ -55,7 +49,7 @@ static Status find_end(const char *dir, char **path)
     char *saves = path_join(dir, "checkpoints");
     *path = path_join(dir, "final");
     CHECK(saves && *path, NOMEM, "paths below %s", dir);
-    if (has_file(*path, "manifest.json")) goto out;
+    if (path_has(*path, "manifest.json")) goto out;
     mem_free(*path);
     *path = NULL;
     if (path_is_dir(saves)) TRY(ckpt_newest(saves, path));
@@ -71,12 +65,12 @@ static Status find_checkpoint(const char *dir, const char *release, char **path)
 {
     Status rc = ST_OK;
     CHECK(path_is_dir(dir), DATA, "%s: is no directory", dir);
-    if (has_file(dir, "line.json")) {
+    if (path_has(dir, "line.json")) {
         TRY(find_release(dir, release, path));
         goto out;
     }
     CHECK(!release, DATA, "%s: is no line, so there is no release %s to choose", dir, release);
-    if (!has_file(dir, "manifest.json")) {
+    if (!path_has(dir, "manifest.json")) {
         TRY(find_end(dir, path));
         goto out;
     }
@@ -102,23 +96,27 @@ out:
     return rc;
 }
 
-/* The config of a run that would start from the folder. */
-static Status folder_config(const char *dir, RunConfig **cfg)
+/* The config of a run that would start from a stored model, from an adapter, or from an adapter on a model. */
+static Status folder_config(const char *model, const char *adapter, RunConfig **cfg)
 {
     enum { LONGEST_ROW = 2048 }; /* of what is evaluated; a text to be continued may be longer */
     Status rc = ST_OK;
     Text yaml = {0};
-    ModelConfig sizes;
-    TRY(model_config_read(dir, &sizes));
-    text_add(&yaml, "model_name_or_path: ");
-    text_json_string(&yaml, dir);
-    text_printf(&yaml,
-                "\noutput_dir: .\nmax_seq_length: %lld\nglobal_batch_size: 1\nmax_steps: 1\n"
-                "datasets: [{type: world}]\n",
-                LL(sizes.max_position_embeddings < LONGEST_ROW ? sizes.max_position_embeddings
-                                                               : LONGEST_ROW));
+    text_add(&yaml, "output_dir: .\nglobal_batch_size: 1\nmax_steps: 1\nmax_seq_length: 2\n"
+                    "datasets: [{type: world}]\n");
+    if (model) {
+        text_add(&yaml, "model_name_or_path: ");
+        text_json_string(&yaml, model);
+    }
+    if (adapter) {
+        text_add(&yaml, "\nadapter_name_or_path: ");
+        text_json_string(&yaml, adapter);
+    }
     TRY(text_check(&yaml));
-    TRY(config_parse(dir, yaml.s, yaml.n, 0, NULL, cfg));
+    TRY(config_parse(adapter ? adapter : model, yaml.s, yaml.n, 0, NULL, cfg));
+    PackOpts *pack = &(*cfg)->pack;
+    const int64_t positions = (*cfg)->model.max_position_embeddings;
+    pack->max_seq_length = positions < LONGEST_ROW ? positions : LONGEST_ROW;
 out:
     text_fini(&yaml);
     return rc;
@@ -128,13 +126,25 @@ static Status open_folder(LoadedModel *m, const char *dir)
 {
     Status rc = ST_OK;
     snprintf(m->kind, sizeof m->kind, "base");
-    m->dir = mem_strdup(dir);
-    CHECK(m->dir, NOMEM, "path %s", dir);
-    TRY(folder_config(dir, &m->cfg));
-    TRY(tokenizer_open(m->cfg->tokenizer, &m->tokenizer));
+    TRY(folder_config(dir, NULL, &m->cfg));
     TRY(network_open(m->cfg, &m->net));
     snprintf(m->payload_sha256, sizeof m->payload_sha256, "%s", m->net.base_sha256);
 out:
+    return rc;
+}
+
+static Status open_adapter(LoadedModel *m, const char *dir, const char *base)
+{
+    Status rc = ST_OK;
+    Adapter *a = NULL;
+    snprintf(m->kind, sizeof m->kind, "adapter");
+    TRY(adapter_open(dir, &a));
+    snprintf(m->payload_sha256, sizeof m->payload_sha256, "%s", adapter_sha256(a));
+    TRY(folder_config(base, dir, &m->cfg));
+    TRY(network_create(m->cfg, &m->net));
+    TRY(network_start(m->cfg, &m->net));
+out:
+    adapter_close(a);
     return rc;
 }
 
@@ -151,24 +161,47 @@ static Status open_checkpoint(LoadedModel *m, const char *dir, const char *relea
     snprintf(m->payload_sha256, sizeof m->payload_sha256, "%s", ckpt_payload_sha256(k));
     CHECK(info->config, DATA, "%s: has no config", m->dir);
     TRY(config_from_json(info->config, &m->cfg));
-    TRY(tokenizer_open(m->cfg->tokenizer, &m->tokenizer));
     TRY(network_create(m->cfg, &m->net));
+    TRY(network_check_base(&m->net, m->cfg, m->dir, json_object_get(info->extra, "base")));
     TRY(read_weights(m, k));
 out:
     ckpt_close(k);
     return rc;
 }
 
-Status loaded_model_open(const char *dir, const char *release, LoadedModel **out)
+static Status open_tokenizer(LoadedModel *m, bool optional)
+{
+    Status rc = tokenizer_open(m->cfg->tokenizer, &m->tokenizer);
+    if (rc == ST_DATA && optional) {
+        LOG_W("without a tokenizer: %s", status_message());
+        status_clear();
+        rc = ST_OK;
+    }
+    return rc;
+}
+
+Status loaded_model_open(const ModelChoice *choice, LoadedModel **out)
 {
     Status rc = ST_OK;
+    const char *dir = choice->dir;
     LoadedModel *m = mem_alloc(sizeof *m);
     *out = NULL;
     CHECK(m, NOMEM, "model of %s: %zu bytes", dir, sizeof *m);
-    const bool is_folder = has_file(dir, "config.json") && !has_file(dir, "manifest.json");
-    CHECK(!is_folder || !release, DATA, "%s: is a stored model, so there is no release %s", dir,
-          release);
-    TRY(is_folder ? open_folder(m, dir) : open_checkpoint(m, dir, release));
+    m->is_run =
+        path_has(dir, "manifest.json") || !(adapter_is(dir) || path_has(dir, "config.json"));
+    const bool on_base = !m->is_run && adapter_is(dir);
+    CHECK(m->is_run || !choice->release, DATA, "%s: is a stored %s, so there is no release %s", dir,
+          on_base ? "adapter" : "model", choice->release);
+    CHECK(on_base || !choice->base, DATA,
+          "%s: is no stored adapter, so it is not put on the base %s", dir, choice->base);
+    if (m->is_run) {
+        TRY(open_checkpoint(m, dir, choice->release));
+    } else {
+        m->dir = mem_strdup(dir);
+        CHECK(m->dir, NOMEM, "path %s", dir);
+        TRY(on_base ? open_adapter(m, dir, choice->base) : open_folder(m, dir));
+    }
+    if (!choice->without_tokenizer) TRY(open_tokenizer(m, choice->tokenizer_optional));
     *out = m;
     m = NULL;
 out:
@@ -190,8 +223,7 @@ int64_t loaded_model_context(const LoadedModel *m)
 {
     const int64_t trained = m->cfg->pack.max_seq_length,
                   positions = model_config(m->net.model)->max_position_embeddings;
-    if (strcmp(m->kind, "base") == 0) return positions;
-    return trained < positions ? trained : positions;
+    return m->is_run && trained < positions ? trained : positions;
 }
 
 void loaded_model_json(const LoadedModel *m, Text *out)

@@ -7,23 +7,32 @@
 #include "trainer/run/text.h"
 
 typedef struct LoadedModel {
-    char *dir;                  /* the checkpoint the weights are from */
-    char kind[16], version[64]; /* kind "base": a stored model as it is */
+    char *dir; /* the checkpoint, or folder, the weights are from */
+    char kind[16],
+        version[64]; /* "base": a stored model as it is; "adapter": also a folder of PEFT's */
+    bool is_run;     /* of a run, not a folder that came from elsewhere */
     int64_t step;
-    char payload_sha256[LINE_HASH]; /* of a stored model: of its files */
+    char payload_sha256[LINE_HASH]; /* of a folder: of its files */
     RunConfig *cfg; /* of the run that wrote it; of a stored model: one that would start from it */
-    Tokenizer *tokenizer;
-    Network net; /* without gradients */
+    Tokenizer *tokenizer; /* NULL: see ModelChoice */
+    Network net;          /* without gradients */
 } LoadedModel;
 
-/* dir: the folder of a stored model (config.json); a checkpoint of any kind; a line, of which the release of that name is taken ("v2",
- * "v2-averaged"; NULL: the newest); or the output directory of another run, of which its end is
- * taken, or its newest checkpoint while there is none.
- *
- * Rank    local (all ranks may read)
- * Errors  ST_DATA nothing of that kind is there, a tensor is missing or has another shape;
+/* Which model is meant. dir: the folder of a stored model (config.json); that of an adapter (adapter_config.json); a
+ * checkpoint of any kind; a line; or the output directory of another run, of which its end is taken, or its newest
+ * checkpoint while there is none. */
+typedef struct ModelChoice {
+    const char *dir;
+    const char *release; /* of a line ("v2", "v2-averaged"); NULL: the newest */
+    const char *base;    /* the stored model an adapter is put on; NULL: the one it names */
+    /* ids are enough: LoadedModel.tokenizer stays NULL; or does so where the folder has none */
+    bool without_tokenizer, tokenizer_optional;
+} ModelChoice;
+
+/* Rank    local (all ranks may read)
+ * Errors  ST_DATA nothing of that kind is there, a tensor is missing or has another shape, the base is another;
  *         ST_FORMAT damaged; ST_CONFIG its config is not understood */
-CHECKED Status loaded_model_open(const char *dir, const char *release, LoadedModel **m);
+CHECKED Status loaded_model_open(const ModelChoice *choice, LoadedModel **m);
 void loaded_model_close(LoadedModel *m);
 
 /* Longest text in sight of a token: what it was trained on, or the positions it has. */

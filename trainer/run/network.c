@@ -1,9 +1,11 @@
 /* network.c — see network.h. */
 #include "trainer/run/network.h"
+#include "checkpoints/adapter.h"
 #include "checkpoints/ckpt.h"
 #include "trainer/base/mem.h"
 #include "trainer/models/weights.h"
 #include <stdio.h>
+#include <string.h>
 
 Status network_declare(const RunConfig *cfg, Network *net)
 {
@@ -103,6 +105,53 @@ out:
     return rc;
 }
 
+/* ---- adapters ---- */
+
+static bool is_trained(const ParamSet *ps, const char *name)
+{
+    const Param *p = params_find((ParamSet *)ps, name);
+    return p && !p->frozen;
+}
+
+/* Everything the adapter holds is trained here. */
+static Status check_adapter_used(const Adapter *a, const char *dir, const Network *net)
+{
+    Status rc = ST_OK;
+    char *name = NULL;
+    const bool tied = model_view(net->model).tied;
+    for (int64_t i = 0; i < adapter_n_pair(a); i++) {
+        mem_free(name);
+        name = mem_printf("%s.lora_A.weight", adapter_pair_at(a, i)->module);
+        CHECK(name, NOMEM, "a name");
+        CHECK(is_trained(net->params, name), CONFIG,
+              "%s: adapts %s, which no entry of trainable: does", dir,
+              adapter_pair_at(a, i)->module);
+    }
+    for (int64_t i = 0; i < adapter_n_whole(a); i++) {
+        const char *whole = adapter_whole_at(a, i);
+        CHECK(is_trained(net->params, whole) || (tied && strcmp(whole, "lm_head.weight") == 0),
+              CONFIG, "%s: trains %s whole, which no entry of trainable: does", dir, whole);
+    }
+out:
+    mem_free(name);
+    return rc;
+}
+
+static Status read_adapter(const char *dir, Network *net)
+{
+    Status rc = ST_OK;
+    Adapter *a = NULL;
+    TRY(adapter_open(dir, &a));
+    TRY(check_adapter_used(a, dir, net));
+    for (int64_t i = 0; i < params_count(net->params); i++) {
+        const Param *p = params_at(net->params, i);
+        TRY(adapter_read(a, p->name, p->n_dim, p->dim, p->val));
+    }
+out:
+    adapter_close(a);
+    return rc;
+}
+
 Status network_start(const RunConfig *cfg, Network *net)
 {
     Status rc = ST_OK;
@@ -113,6 +162,21 @@ Status network_start(const RunConfig *cfg, Network *net)
         model_init_weights(net->model, (uint64_t)cfg->seed);
     }
     methods_init_weights(net->hooks, (uint64_t)cfg->seed);
+    if (cfg->adapter_name_or_path) TRY(read_adapter(cfg->adapter_name_or_path, net));
+out:
+    return rc;
+}
+
+Status network_check_base(const Network *net, const RunConfig *cfg, const char *dir,
+                          const json_t *base)
+{
+    Status rc = ST_OK;
+    const char *sha256 = json_string_value(json_object_get(base, "sha256")),
+               *path = json_string_value(json_object_get(base, "path"));
+    CHECK(params_n_frozen(net->params) == 0 || strcmp(net->base_sha256, sha256 ? sha256 : "") == 0,
+          DATA, "%s: was trained on the base %s with the SHA-256 %.16s..., %s has %.16s...", dir,
+          path ? path : "of its seed", sha256 ? sha256 : "(none)",
+          cfg->model_name_or_path ? cfg->model_name_or_path : "this run's", net->base_sha256);
 out:
     return rc;
 }

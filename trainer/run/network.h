@@ -29,7 +29,12 @@ CHECKED Status network_look(const RunConfig *cfg, Network *net);
 CHECKED Status network_create(const RunConfig *cfg, Network *net);
 /* The stored model as it is: all of it frozen, no methods. Errors: as network_create */
 CHECKED Status network_open(const RunConfig *cfg, Network *net);
-/* Numbers to start a run from, for what is trained: the base's or random ones; methods start as the base. */
+/* Numbers to start a run from, for what is trained: the base's or random ones; methods start as the base, or
+ * where the adapter adapter_name_or_path ended. Errors: also those of adapter_open, adapter_read */
 CHECKED Status network_start(const RunConfig *cfg, Network *net);
+/* Is what is frozen here what the checkpoint was trained on? base: of its manifest, {path, sha256}, or NULL.
+ * Errors  ST_DATA naming both; nothing frozen: nothing to compare */
+CHECKED Status network_check_base(const Network *net, const RunConfig *cfg, const char *dir,
+                                  const json_t *base);
 void network_fini(Network *net);
 #endif

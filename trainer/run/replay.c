@@ -22,14 +22,6 @@ void replay_close(Replay *r)
 
 /* ---- the run around a checkpoint ---- */
 
-static bool has_file(const char *dir, const char *name)
-{
-    char *path = path_join(dir, name);
-    const bool has = path && path_exists(path);
-    mem_free(path);
-    return has;
-}
-
 /* The nearest directory above with a line.json, or the config.yaml of a plain run. */
 static Status find_run(const char *dir, char **run)
 {
@@ -42,7 +34,7 @@ static Status find_run(const char *dir, char **run)
         char *above = path_parent(*run);
         mem_free(*run);
         CHECK(*run = above, NOMEM, "path of %s", dir);
-        if (has_file(*run, "line.json") || has_file(*run, "config.yaml")) goto out;
+        if (path_has(*run, "line.json") || path_has(*run, "config.yaml")) goto out;
     }
     CHECK(false, DATA, "%s: there is no run around it (line.json, or config.yaml)", dir);
 out:
@@ -110,13 +102,14 @@ static Status read_checkpoint(Replay *r)
     Status rc = ST_OK;
     Ckpt *k = NULL;
     char *run = NULL, version[LINE_NAME];
-    CHECK(has_file(r->dir, "manifest.json"), DATA,
+    CHECK(path_has(r->dir, "manifest.json"), DATA,
           "%s: is no checkpoint; steps are run again from a branch point or a periodic one",
           r->dir);
     TRY(ckpt_open(r->dir, &k));
     const CkptInfo *info = ckpt_info(k);
     const bool main_path = strcmp(info->kind, "main") == 0;
-    CHECK(strcmp(info->kind, "release") != 0 && strcmp(info->kind, "final") != 0, DATA,
+    const bool ended = word_in("release|final|adapter", info->kind);
+    CHECK(!ended, DATA,
           "%s: is a %s, no step follows it; steps are run again from a branch point or a periodic "
           "checkpoint",
           r->dir, info->kind);

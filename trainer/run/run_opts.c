@@ -18,6 +18,7 @@ const OptSpec RUN_OPTS[] = {
     OPT_STR(RunConfig,   branch_from, NULL, "LINE@POINT: start another branch from a saved point of a main path"),
     OPT_STR(RunConfig,   init_from, NULL, "a checkpoint whose weights, and nothing else, the run starts from"),
     OPT_STR(RunConfig,   model_name_or_path, NULL, "the folder of a stored model to start from (config.json, *.safetensors)"),
+    OPT_STR(RunConfig,   adapter_name_or_path, NULL, "the folder of an adapter (PEFT, mlx-lm) to start from; without trainable: its ranks and layers are what is trained"),
     OPT_STR(RunConfig,   tokenizer, NULL, "bytes, or the folder of a tokenizer; default: model_name_or_path, without it bytes"),
     OPT_STR(RunConfig,   finetuning_type, NULL, "what is trained: short for one entry of trainable:, whose options then stand at the top; default: full"),
 
@@ -47,6 +48,7 @@ const OptSpec RUN_OPTS[] = {
     OPT_F64(RunConfig,   early_stopping_threshold, 0, 0, 1e3, "nats by which a loss has to be lower to count as better for that"),
     OPT_I64(RunConfig,   logging_steps, 10, 1, 1e9, "steps between lines on the console"),
     OPT_WORDS(RunConfig, report_to, "jsonl\ntensorboard", "jsonl|tensorboard|none", "what each step is reported to"),
+    OPT_WORDS(RunConfig, export_to, NULL, "hf|peft", "forms for other programs that the end of the run is also written in, to output_dir/exports"),
 
     OPT_ENUM(RunConfig,  compute_dtype, "auto", "auto|fp32|bf16", "of matrix products; auto: bf16 where the CPU has it"),
     OPT_ENUM(RunConfig,  gemm_backend, "auto", "auto|reference|openblas|onednn", "of matrix products; auto: by CPU"),

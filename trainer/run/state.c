@@ -177,24 +177,13 @@ out:
     return rc;
 }
 
-/* A state belongs to the base it was trained on. Where nothing is frozen the base is only remembered. */
-static Status check_base(TrainState *s, const char *dir, const json_t *extra)
+/* Where nothing is frozen the base is only remembered. */
+static void remember_base(TrainState *s, const json_t *extra)
 {
-    Status rc = ST_OK;
-    const json_t *base = json_object_get(extra, "base");
-    const char *sha256 = json_string_value(json_object_get(base, "sha256")),
-               *path = json_string_value(json_object_get(base, "path"));
-    if (params_n_frozen(s->net.params) == 0) {
+    const char *sha256 =
+        json_string_value(json_object_get(json_object_get(extra, "base"), "sha256"));
+    if (params_n_frozen(s->net.params) == 0)
         snprintf(s->net.base_sha256, sizeof s->net.base_sha256, "%s", sha256 ? sha256 : "");
-        goto out;
-    }
-    CHECK(strcmp(s->net.base_sha256, sha256 ? sha256 : "") == 0, DATA,
-          "%s: was trained on the base %s with the SHA-256 %.16s..., %s has %.16s...", dir,
-          path ? path : "of its seed", sha256 ? sha256 : "(none)",
-          s->cfg->model_name_or_path ? s->cfg->model_name_or_path : "this run's",
-          s->net.base_sha256);
-out:
-    return rc;
 }
 
 static Status load(TrainState *s, const char *dir, bool weights_only)
@@ -204,7 +193,10 @@ static Status load(TrainState *s, const char *dir, bool weights_only)
     TensorList l = {0};
     TRY(ckpt_open(dir, &k));
     const CkptInfo *info = ckpt_info(k);
-    if (!weights_only) TRY(check_base(s, dir, info->extra));
+    if (!weights_only) {
+        TRY(network_check_base(&s->net, s->cfg, dir, json_object_get(info->extra, "base")));
+        remember_base(s, info->extra);
+    }
     s->n_average = weights_only ? 0 : json_integer_value(json_object_get(info->extra, "n_average"));
     if (!s->average) s->n_average = 0;
     TRY(list_state(s, !weights_only, &l));

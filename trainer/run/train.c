@@ -4,6 +4,7 @@
 #include "trainer/base/log.h"
 #include "trainer/base/mem.h"
 #include "trainer/base/stop.h"
+#include "trainer/run/export.h"
 #include "trainer/run/header.h"
 #include "trainer/run/leg.h"
 #include "trainer/run/plan.h"
@@ -159,8 +160,9 @@ Status train(const Comm *world, const RunConfig *cfg)
     TRY(plan_create(job, false, &plan));
     TRY(comm_agree(world, is_root(job) ? header_print(plan, &progress) : ST_OK));
     TRY(run_legs(job, progress));
-    LOG_I("%s is finished: %s", job_own(job)->name[0] ? job_own(job)->name : "the run",
-          job->leg[job->n_leg - 1].end);
+    const char *end = job->leg[job->n_leg - 1].end;
+    TRY(comm_agree(world, is_root(job) ? export_end(cfg, end) : ST_OK));
+    LOG_I("%s is finished: %s", job_own(job)->name[0] ? job_own(job)->name : "the run", end);
 out:
     progress_destroy(progress);
     plan_destroy(plan);
