@@ -10,7 +10,6 @@
 #include <string.h>
 
 enum { MAX_TOKEN = 1024, N_SPECIAL = 256 };
-static const char FILE_NAME[] = "tokenizer.model";
 
 /* By their place behind the ranks, as Hugging Face's folders of Llama 3.1 have them; the others are
  * <|reserved_special_token_N|>, counted from 0. */
@@ -124,11 +123,11 @@ out:
 Status hf_read_tiktoken(HfTokenizer *h)
 {
     Status rc = ST_OK;
-    char *text = NULL;
+    char *path = NULL, *text = NULL;
     size_t n;
     const BpeOpts o = {.of_bytes = true, .ignore_merges = true, .unk = -1};
-    TRY(hf_read_file(h, FILE_NAME, &text, &n));
-    TRY(hf_in_file(FILE_NAME, read_lines(h, text, n)));
+    TRY(hf_read_file(h, "tokenizer.model", &path, &text, &n));
+    TRY(hf_in_file(path, read_lines(h, text, n)));
     TRY(bpe_create(h->units, &o, &h->bpe));
     TRY(add_merges(h));
     TRY(hf_add_split(h->pretokenizer, PATTERN_LLAMA3, SPLIT_ISOLATED));
@@ -136,6 +135,7 @@ Status hf_read_tiktoken(HfTokenizer *h)
     TRY(add_specials(h));
     h->lists_added = true;
 out:
+    mem_free(path);
     mem_free(text);
     return rc;
 }

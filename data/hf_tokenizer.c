@@ -45,17 +45,21 @@ void hf_destroy(HfTokenizer *h)
     mem_free(h);
 }
 
+static bool begins_with_path(const char *message, const char *label)
+{
+    const size_t n = strlen(label);
+    const char next = strncmp(message, label, n) == 0 ? message[n] : '\0';
+    return next && (next == ':' || next == '/' || (n > 0 && label[n - 1] == '/'));
+}
+
 Status hf_in_file(const char *label, Status failed)
 {
-    Status rc = ST_OK;
     char why[1024], message[1280];
-    if (failed == ST_OK) goto out;
+    if (failed == ST_OK || begins_with_path(status_message(), label)) return failed;
     snprintf(why, sizeof why, "%s", status_message());
     snprintf(message, sizeof message, "%s: %s", label, why);
     status_clear();
-    rc = status_adopt(failed, message);
-out:
-    return rc;
+    return status_adopt(failed, message);
 }
 
 Status hf_refuse(JsonAt at, Status failed, const char *expected)
@@ -67,16 +71,16 @@ Status hf_refuse(JsonAt at, Status failed, const char *expected)
     return json_refuse(at, "%s (%s)", expected, why);
 }
 
-Status hf_read_file(HfTokenizer *h, const char *name, char **text, size_t *n)
+Status hf_read_file(HfTokenizer *h, const char *name, char **path, char **text, size_t *n)
 {
     Status rc = ST_OK;
-    char *path = path_join(h->dir, name);
-    CHECK(path, NOMEM, "the name of %s", name);
-    TRY(file_read_all(path, HF_MAX_FILE_BYTES, text, n));
+    *text = NULL;
+    *path = path_join(h->dir, name);
+    CHECK(*path, NOMEM, "the name of %s", name);
+    TRY(file_read_all(*path, HF_MAX_FILE_BYTES, text, n));
     sha256_add(h->sha, name, strlen(name) + 1);
     sha256_add(h->sha, *text, *n);
 out:
-    mem_free(path);
     return rc;
 }
 

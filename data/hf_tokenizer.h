@@ -63,11 +63,12 @@ CHECKED Status hf_add_bytes(Detokenizer *d);                          /* DECODE_
 CHECKED Status hf_put_added(HfTokenizer *h, const AddedToken *token); /* also among the names */
 /* Reads an added token's flags and content; its id is left alone. The content lives as the file. */
 CHECKED Status hf_added_from_json(JsonAt at, AddedToken *token);
-/* The file of that name in the folder, in the hash too. Owns: text is the caller's (mem_free) */
-CHECKED Status hf_read_file(HfTokenizer *h, const char *name, char **text, size_t *n);
+/* The file of that name in the folder, in the hash too; its path is for messages.
+ * Owns: path and text are the caller's (mem_free) */
+CHECKED Status hf_read_file(HfTokenizer *h, const char *name, char **path, char **text, size_t *n);
 /* NULL where the file is not there. */
 CHECKED Status hf_open_json(const HfTokenizer *h, const char *name, JsonDoc **doc);
-/* Puts the file's name before the message of a failure. */
+/* Puts the file's or folder's name before the message of a failure that does not begin with it. */
 CHECKED Status hf_in_file(const char *label, Status rc);
 
 /* ---- whole ---- */

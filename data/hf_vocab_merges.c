@@ -77,7 +77,7 @@ out:
     return rc;
 }
 
-static Status read_vocab(HfTokenizer *h, const char *text, size_t n_text)
+static Status read_vocab(HfTokenizer *h, const char *path, const char *text, size_t n_text)
 {
     Status rc = ST_OK;
     enum { MAX_TOKEN = 4096 };
@@ -85,7 +85,7 @@ static Status read_vocab(HfTokenizer *h, const char *text, size_t n_text)
     const char *name;
     json_t *value;
     char bytes[MAX_TOKEN];
-    TRY(json_doc_parse("vocab.json", text, n_text, &doc));
+    TRY(json_doc_parse(path, text, n_text, &doc));
     const JsonAt top = json_doc_top(doc);
     json_object_foreach((json_t *)top.value, name, value)
     {
@@ -157,15 +157,15 @@ out:
 Status hf_read_vocab_merges(HfTokenizer *h)
 {
     Status rc = ST_OK;
-    char *vocab = NULL, *merges = NULL;
+    char *vocab = NULL, *merges = NULL, *vocab_path = NULL, *merges_path = NULL;
     size_t n_vocab, n_merges;
     const Family *family;
     bool add_prefix_space = false;
-    TRY(hf_read_file(h, "vocab.json", &vocab, &n_vocab));
-    TRY(hf_read_file(h, "merges.txt", &merges, &n_merges));
-    TRY(read_vocab(h, vocab, n_vocab));
+    TRY(hf_read_file(h, "vocab.json", &vocab_path, &vocab, &n_vocab));
+    TRY(hf_read_file(h, "merges.txt", &merges_path, &merges, &n_merges));
+    TRY(read_vocab(h, vocab_path, vocab, n_vocab));
     TRY(bpe_create(h->units, &(BpeOpts){.of_bytes = true, .unk = -1}, &h->bpe));
-    TRY(hf_in_file("merges.txt", read_merges(h, merges, n_merges)));
+    TRY(hf_in_file(merges_path, read_merges(h, merges, n_merges)));
     TRY(choose_family(h, &family, &add_prefix_space));
     sha256_add(h->sha, family->pattern, strlen(family->pattern) + 1);
     sha256_add(h->sha, &add_prefix_space, 1);
@@ -178,5 +178,7 @@ Status hf_read_vocab_merges(HfTokenizer *h)
 out:
     mem_free(vocab);
     mem_free(merges);
+    mem_free(vocab_path);
+    mem_free(merges_path);
     return rc;
 }

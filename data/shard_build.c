@@ -236,8 +236,11 @@ Status shard_build(const DatasetOpts *d, const PackOpts *p, const Tokenizer *tok
     Shard *shard = mem_alloc(sizeof *shard);
     *out_shard = NULL;
     CHECK(shard, NOMEM, "shard: %zu bytes", sizeof *shard);
-    CHECK(tokenizer_eos(tok) >= 0, CONFIG,
-          "the tokenizer has no end-of-text token (eos_token), so documents cannot be told apart");
+    const char *folder = tokenizer_folder(tok);
+    CHECK(
+        tokenizer_eos(tok) >= 0, CONFIG,
+        "%s%sthe tokenizer has no end-of-text token (eos_token), so documents cannot be told apart",
+        folder ? folder : "", folder ? ": " : "");
     TRY(doc_source_open(d, p, tok, &src));
     b.is_samples = doc_source_def(src)->is_samples;
     TRY(add_all(&b, src));

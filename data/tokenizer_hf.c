@@ -13,12 +13,13 @@ static bool hf_kind_knows(const char *name)
 static Status read_tokenizer_json(HfTokenizer *h)
 {
     Status rc = ST_OK;
-    char *text = NULL;
+    char *path = NULL, *text = NULL;
     size_t n;
-    TRY(hf_read_file(h, "tokenizer.json", &text, &n));
-    TRY(hf_read_json(h, "tokenizer.json", text, n));
+    TRY(hf_read_file(h, "tokenizer.json", &path, &text, &n));
+    TRY(hf_read_json(h, path, text, n));
     h->lists_added = true;
 out:
+    mem_free(path);
     mem_free(text);
     return rc;
 }

@@ -606,7 +606,11 @@ START_TEST(bad_files_beside_are_refused)
     T_FAILS(tokenizer_open(folder, &tok), DATA,
             "there is no tokenizer.json, vocab.json or tokenizer.model");
     write_file(folder, "vocab.json", VOCAB);
-    T_FAILS(tokenizer_open(folder, &tok), DATA, "merges.txt");
+    char why[640];
+    snprintf(why, sizeof why, "%s/merges.txt: cannot open: No such file or directory", folder);
+    T_TRUE(tokenizer_open(folder, &tok) == ST_DATA);
+    T_EQ_STR(status_message(), why);
+    status_clear();
 
     static const struct {
         const char *more, *why;
