@@ -18,6 +18,8 @@ START_TEST(what_is_no_json_object_is_refused_with_its_line)
         {"", "config.json:1: "},
         {"{\"a\": 1,\n \"a\": 2}", "config.json:2: duplicate object key near '\"a\"'"},
         {"{\"a\": 1,\n \"\\u0061\": 2}", "config.json:2: duplicate object key"},
+        {"{\"model.layers.0.mlp.up_proj.weight\": 1,\n \"model.layers.0.mlp.up_proj.weight\": 2}",
+         "config.json:2: duplicate object key near '\"model.layers.0.mlp.up_proj.weight\"'"},
         {"{\"a\":\n\n", "config.json:3: "},
         {"{} {}", "config.json:1: end of file expected"},
         {"[1]", "config.json: is a list, expected an object"},

@@ -6,10 +6,22 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MAX_NAME = 512 };
+
 struct JsonDoc {
     char *label;
     json_t *root;
 };
+
+/* jansson shows where it stopped only while that is short. How many of the bytes before `end`, the last a quote, are a doubled
+ * key's name (from its last quote on), where it does not show it. */
+static int doubled_name(const char *text, int end, const json_error_t *e)
+{
+    int n = 0;
+    if (json_error_code(e) != json_error_duplicate_key || strstr(e->text, " near ")) return 0;
+    while (n < MAX_NAME && n + 2 <= end && text[end - 2 - n] != '"') n++;
+    return n;
+}
 
 Status json_doc_parse(const char *label, const char *text, size_t n, JsonDoc **out)
 {
@@ -23,7 +35,10 @@ Status json_doc_parse(const char *label, const char *text, size_t n, JsonDoc **o
     doc->root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
     CHECK(doc->root || (e.text[0] && json_error_code(&e) != json_error_out_of_memory), NOMEM,
           "%s: no memory for what it holds", label);
-    CHECK(doc->root, FORMAT, "%s:%d: %s", label, e.line > 0 ? e.line : 1, e.text);
+    const int n_name = doc->root ? 0 : doubled_name(text, e.position, &e);
+    CHECK(doc->root, FORMAT, "%s:%d: %s%s%.*s%s", label, e.line > 0 ? e.line : 1, e.text,
+          n_name ? " near '\"" : "", n_name, n_name ? text + e.position - 1 - n_name : "",
+          n_name ? "\"'" : "");
     CHECK(json_is_object(doc->root), FORMAT, "%s: is a list, expected an object {...}", label);
     *out = doc;
     doc = NULL;
