@@ -15,15 +15,15 @@ static const char *shape_text(int n_dim, const int64_t *dim, char text[SHAPE_TEX
     return text;
 }
 
-static Status read_param(const char *label, Param *p, const SafeTensor *w, WeightsFor which)
+static Status read_param(Param *p, const SafeTensor *w, WeightsFor which)
 {
     Status rc = ST_OK;
     char theirs[SHAPE_TEXT], ours[SHAPE_TEXT];
     CHECK(w->n_dim == p->n_dim && memcmp(w->dim, p->dim, (size_t)p->n_dim * sizeof *p->dim) == 0,
-          DATA, "%s: %s has the shape %s, config.json makes it %s", label, w->name,
+          DATA, "%s: %s has the shape %s, config.json makes it %s", w->file, w->name,
           shape_text(w->n_dim, w->dim, theirs), shape_text(p->n_dim, p->dim, ours));
     CHECK(w->dtype == DT_F32 || w->dtype == DT_F16 || w->dtype == DT_BF16, DATA,
-          "%s: %s is stored as %s, expected F32, F16 or BF16", label, w->name, w->stored_dtype);
+          "%s: %s is stored as %s, expected F32, F16 or BF16", w->file, w->name, w->stored_dtype);
     if (p->frozen && (p->kind == PARAM_MATRIX || p->kind == PARAM_EMBEDDING)) {
         params_lend(p, w->dtype, which == WEIGHTS_LOOK ? NULL : w->data);
         goto out;
@@ -76,12 +76,14 @@ Status model_read_weights(Model *m, const SafeTensors *s, const char *label, Wei
         Param *p = view.param[i];
         const SafeTensor *w = model_find_weight(m, s, p);
         CHECK(w, DATA, "%s: has no tensor %s", label, p->name);
-        if (which != WEIGHTS_FROZEN || p->frozen) TRY(read_param(label, p, w, which));
+        if (which != WEIGHTS_FROZEN || p->frozen) TRY(read_param(p, w, which));
     }
-    for (int64_t i = 0; i < safetensors_count(s); i++)
-        CHECK(is_known(m, safetensors_at(s, i)->name), DATA,
+    for (int64_t i = 0; i < safetensors_count(s); i++) {
+        const SafeTensor *w = safetensors_at(s, i);
+        CHECK(is_known(m, w->name), DATA,
               "%s: holds %s, which is no part of a model of type %s with the sizes of config.json",
-              label, safetensors_at(s, i)->name, model_config(m)->model_type);
+              w->file, w->name, model_config(m)->model_type);
+    }
 out:
     return rc;
 }

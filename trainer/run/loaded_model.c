@@ -53,9 +53,11 @@ static Status find_end(const char *dir, char **path)
     mem_free(*path);
     *path = NULL;
     if (path_is_dir(saves)) TRY(ckpt_newest(saves, path));
-    CHECK(*path, DATA,
-          "%s: holds no checkpoint (manifest.json), no line (line.json) and no checkpoint of a run",
-          dir);
+    CHECK(
+        *path, DATA,
+        "%s: holds no checkpoint (manifest.json), no line (line.json), no checkpoint of a run and "
+        "no stored model (config.json)",
+        dir);
 out:
     mem_free(saves);
     return rc;
