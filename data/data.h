@@ -186,6 +186,11 @@ typedef struct TokenCounts {
 } TokenCounts;
 const TokenCounts *token_set_counts(const TokenSet *ts);
 bool token_set_is_samples(const TokenSet *ts);
+/* Does a model of vocab_size ids know every token, filling included? A tokenizer may have more than are in use.
+ *
+ * Rank    local
+ * Errors  ST_DATA no: the set, the id and both sizes */
+CHECKED Status token_set_check_ids(const TokenSet *ts, const Tokenizer *tok, int64_t vocab_size);
 /* Of an unpacked set: the number in its file (from 1) of the sample in this row, and how many
  * positions it takes. */
 int64_t token_set_sample(const TokenSet *ts, int64_t row, int64_t *n);

@@ -171,6 +171,26 @@ int64_t token_set_sample(const TokenSet *ts, int64_t row, int64_t *n)
     return s->number ? s->number[doc] : doc + 1;
 }
 
+Status token_set_check_ids(const TokenSet *ts, const Tokenizer *tok, int64_t vocab_size)
+{
+    Status rc = ST_OK;
+    int32_t highest = ts->streams || ts->n_row == 0 ? 0 : ts->eos;
+    const char *folder = tokenizer_folder(tok);
+    if (tokenizer_vocab_size(tok) <= vocab_size) goto out;
+    for (int64_t i = 0; i < ts->stream.n_token; i++) {
+        const int32_t id = stream_token_at(&ts->stream, i);
+        if (id > highest) highest = id;
+    }
+    CHECK(
+        highest < vocab_size, DATA,
+        "%s: holds the token %d, the model has the ids 0 .. %lld (vocab_size): tokenizer %s, which "
+        "has %lld, is not the model's",
+        ts->name, highest, LL(vocab_size - 1), folder ? folder : "bytes",
+        LL(tokenizer_vocab_size(tok)));
+out:
+    return rc;
+}
+
 /* ---- rows ---- */
 
 /* The document that token i of the stream belongs to: the first that ends behind it. */

@@ -307,6 +307,19 @@ static void expect_stream(const char *const *doc, int64_t n_doc, Expected *e)
     }
 }
 
+START_TEST(a_token_that_the_model_does_not_know_is_told)
+{
+    const DatasetOpts d = dataset(write_docs());
+    const PackOpts p = pack(8);
+    TokenSet *ts;
+    T_OK(token_set_open(comm_self(), &d, &p, bytes, SPLIT_TRAIN, &ts));
+    T_OK(token_set_check_ids(ts, bytes, 'z' + 1));
+    T_FAILS(token_set_check_ids(ts, bytes, 'z'), DATA,
+            "docs: holds the token 122, the model has the ids 0 .. 121 (vocab_size)");
+    token_set_close(ts);
+}
+END_TEST
+
 START_TEST(packed_rows_follow_the_stream)
 {
     static Expected e;
@@ -503,6 +516,7 @@ int main(void)
                         mutated_jsonl_is_read_or_refused,
                         truncated_gz_dataset_is_refused_at_every_byte,
                         a_dataset_that_cannot_be_read_says_why,
+                        a_token_that_the_model_does_not_know_is_told,
                         packed_rows_follow_the_stream,
                         unpacked_rows_hold_one_document,
                         held_out_documents_are_chosen_by_content,

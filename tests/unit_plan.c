@@ -13,7 +13,7 @@
 static void open_job_on(const char *model, int n_more, const char *const *more, RunConfig **cfg,
                         Job **job)
 {
-    char text[1024];
+    char text[2048];
     const int n =
         snprintf(text, sizeof text,
                  "output_dir: %s/run\ncache_dir: %s/cache\n"
@@ -293,16 +293,30 @@ START_TEST(tells_what_is_trained_from_what_is_frozen)
 END_TEST
 
 /* Frozen matrices are counted as they are stored, in files; vectors are copies. */
+/* A tokenizer of no more ids than the stored models have. */
+static const char *write_tokenizer(void)
+{
+    static const char JSON[] =
+        "{\"model\": {\"vocab\": {\"a\": 0, \"e\": 1, \"o\": 2}, \"merges\": []}, "
+        "\"added_tokens\": [{\"id\": 3, \"content\": \"</s>\", \"special\": true}]}";
+    char path[512];
+    snprintf(path, sizeof path, "%s/tokenizer.json", test_dir());
+    FILE *f = fopen(path, "w");
+    T_TRUE(f && fputs(JSON, f) >= 0 && fclose(f) == 0);
+    return test_dir();
+}
+
 START_TEST(looks_at_the_files_of_the_base)
 {
-    static const char BASE[] = "model_name_or_path: " SWITCHYARD_SOURCE_DIR
-                               "/tests/golden/hf/llama-bf16\ntokenizer: bytes";
+    char base[1024];
     static const char *const LORA[] = {"finetuning_type=lora"};
     RunConfig *cfg;
     Job *job;
     Plan *plan = NULL;
     Text text = {0};
-    open_job_on(BASE, N_OF(LORA), LORA, &cfg, &job);
+    snprintf(base, sizeof base, "model_name_or_path: %s/tests/golden/hf/llama-bf16\ntokenizer: %s",
+             SWITCHYARD_SOURCE_DIR, write_tokenizer());
+    open_job_on(base, N_OF(LORA), LORA, &cfg, &job);
     T_OK(plan_create(job, false, &plan));
     int64_t n_matrix = 0, n_vector = 0;
     for (int64_t i = 0; i < params_n_frozen(plan->net.params); i++) {

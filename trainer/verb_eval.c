@@ -59,6 +59,8 @@ static Status eval_set(Eval *v, const DatasetOpts *d, const PackOpts *pack, Spli
     Evaluation e;
     char name[512];
     TRY(token_set_open(v->world, d, pack, v->m->tokenizer, split, &set));
+    TRY(comm_agree(v->world, token_set_check_ids(set, v->m->tokenizer,
+                                                 model_config(v->m->net.model)->vocab_size)));
     snprintf(name, sizeof name, "%s%s%s", version ? version : "", version ? "/" : "",
              token_set_name(set));
     if (token_set_n_row(set) == 0) goto out; /* a split may hold nothing out */

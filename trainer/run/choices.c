@@ -42,8 +42,7 @@ static Status log_likelihood(Scorer *s, const char *question, const char *choice
     const int64_t n_question = (int64_t)strlen(question);
     char *text = mem_printf("%s%s", question, choice);
     CHECK(text, NOMEM, "a question of %lld bytes", LL(n_question));
-    TRY(tokenizer_encode(s->m->tokenizer, text, (int64_t)strlen(text), TOKENIZER_ADD_SPECIAL,
-                         &ids));
+    TRY(loaded_model_encode(s->m, text, (int64_t)strlen(text), TOKENIZER_ADD_SPECIAL, &ids));
     CHECK(ids.n <= loaded_model_context(s->m), DATA, "%lld tokens, the model sees %lld", LL(ids.n),
           LL(loaded_model_context(s->m)));
     TRY(batch_create(1, ids.n, &b));

@@ -73,8 +73,8 @@ static Status row_init(const Generator *g, int64_t i, const Prompt *p)
     CHECK(!p->n_bytes || !memchr(p->text, 0, (size_t)p->n_bytes), DATA,
           "the prompt has a NUL at byte %lld",
           LL((const char *)memchr(p->text, 0, (size_t)p->n_bytes) - p->text));
-    TRY(tokenizer_encode(g->m->tokenizer, p->text, p->n_bytes,
-                         TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &prompt));
+    TRY(loaded_model_encode(g->m, p->text, p->n_bytes,
+                            TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &prompt));
     CHECK(prompt.n > 0, DATA,
           "an empty prompt: at least one token must go before the first new one, and this "
           "tokenizer puts none there");

@@ -22,6 +22,20 @@ out:
     return rc;
 }
 
+static Status check_ids(const Job *job, const Version *v)
+{
+    Status rc = ST_OK;
+    const int64_t vocab = job->cfg->model.vocab_size;
+    for (int64_t i = 0; i < v->n_set; i++) {
+        TRY(token_set_check_ids(v->train[i], job->tokenizer, vocab));
+        if (v->held_out) TRY(token_set_check_ids(v->held_out[i], job->tokenizer, vocab));
+    }
+    for (int64_t i = 0; i < v->n_eval; i++)
+        TRY(token_set_check_ids(v->eval[i], job->tokenizer, vocab));
+out:
+    return rc;
+}
+
 static Status open_sets(const Job *job, Version *v)
 {
     Status rc = ST_OK;
@@ -47,6 +61,7 @@ static Status open_sets(const Job *job, Version *v)
     for (int64_t i = 0; i < cfg->n_eval_dataset; i++)
         TRY(token_set_open(job->comm, &cfg->eval_datasets[i], &whole, job->tokenizer, SPLIT_TRAIN,
                            &v->eval[i]));
+    TRY(comm_agree(job->comm, check_ids(job, v)));
     TRY(comm_agree(job->comm, check_unchanged(job, v)));
 out:
     return rc;

@@ -228,6 +228,20 @@ int64_t loaded_model_context(const LoadedModel *m)
     return m->is_run && trained < positions ? trained : positions;
 }
 
+Status loaded_model_encode(const LoadedModel *m, const char *text, int64_t n_bytes,
+                           TokenizerFlags flags, TokenList *list)
+{
+    Status rc = ST_OK;
+    const int64_t vocab = model_config(m->net.model)->vocab_size, before = list->n;
+    TRY(tokenizer_encode(m->tokenizer, text, n_bytes, flags, list));
+    for (int64_t i = before; i < list->n; i++)
+        CHECK(list->ids[i] < vocab, DATA,
+              "%s: its tokenizer gives the token %d, the model has the ids 0 .. %lld (vocab_size)",
+              m->dir, list->ids[i], LL(vocab - 1));
+out:
+    return rc;
+}
+
 void loaded_model_json(const LoadedModel *m, Text *out)
 {
     text_add(out, "{\"dir\": ");

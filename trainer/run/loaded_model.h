@@ -38,5 +38,10 @@ void loaded_model_close(LoadedModel *m);
 /* Longest text in sight of a token: what it was trained on, or the positions it has. */
 int64_t loaded_model_context(const LoadedModel *m);
 
+/* As tokenizer_encode.
+ * Errors  ST_DATA a token that the model has no row for */
+CHECKED Status loaded_model_encode(const LoadedModel *m, const char *text, int64_t n_bytes,
+                                   TokenizerFlags flags, TokenList *list);
+
 void loaded_model_json(const LoadedModel *m, Text *out); /* docs/formats.md, "checkpoint" */
 #endif
