@@ -6,6 +6,8 @@ case_name=$1 TRAINER=$2 MPIEXEC=$3
 . "$(dirname "$0")/tiny_line.sh"
 n_failed=0
 LIMIT=60 # seconds; the machine may be busy. Nothing here works for more than one.
+# a program that soon ends need not look for networks, nor start a daemon where it runs without mpirun
+export OMPI_MCA_pml=ob1 OMPI_MCA_ess_singleton_isolated=1
 
 # what an output directory holds; status.json and the lock may come and change
 contents() { [ ! -d "$1" ] || (cd "$1" && find . -type f ! -name status.json ! -name .lock -exec sha256sum {} + | sort); }
@@ -26,9 +28,11 @@ refuse() {
     line=$(grep '^error: ' "$dir/err" || true)
     [ "$(printf '%s' "$line" | grep -c '')" = 1 ] || wrong "one error line is expected"
     IFS='|'
+    set -f # "**" is no list of files
     for part in $parts; do
         case $line in *"$part"*) ;; *) wrong "\"$part\" is missing" ;; esac
     done
+    set +f
     unset IFS
     [ "$before" = "$(contents "$out")" ] || wrong "$out has changed"
     say "$expected  $what: ${line#error: }"
@@ -106,6 +110,167 @@ rank) # one rank cannot read what the others can: /proc/self/cwd leads each to i
         "$MPIEXEC" -n 3 "$TRAINER" "$dir/tiny.yaml" reduction_groups=2 "output_dir=$dir/new"
     refuse "tasks that do not know each other" 78 '4 tasks' "$dir/new" -- \
         env SLURM_STEP_NUM_TASKS=4 "$TRAINER" "$dir/tiny.yaml" "output_dir=$dir/new" ;;
+folder) # stored models and tokenizers, whole but for one thing
+    hf="$(dirname "$0")/golden/hf"
+    mkdir "$dir/one" "$dir/shards" "$dir/new"
+    cp "$hf/llama/config.json" "$hf/llama/model.safetensors" "$dir/one"
+    cp "$hf/llama-sharded/config.json" "$hf/llama-sharded"/model* "$dir/shards"
+    for kind in one shards; do
+        say '{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]},
+              "added_tokens": [{"id": 3, "content": "<e>", "special": true}]}' >"$dir/$kind/tokenizer.json"
+        say '{"eos_token": "<e>"}' >"$dir/$kind/tokenizer_config.json"
+    done
+    chmod -R u+w "$dir/one" "$dir/shards"
+    { sed '/^model:/d' "$dir/tiny.yaml"; say 'model_name_or_path: m'; } >"$dir/m.yaml"
+    # bad VERB WHAT KIND CODE "PART|PART|..." -- command: VERB is refused on $dir/m, a copy of $dir/KIND in which the command was run
+    bad() {
+        verb=$1 fault=$2 fault_code=$4 place=$5
+        rm -rf "$dir/m"
+        cp -r "$dir/$3" "$dir/m"
+        shift 6
+        (cd "$dir/m" && LC_ALL=C "$@")
+        case $verb in
+        train) set -- "$TRAINER" "$dir/m.yaml" "output_dir=$dir/new" ;;
+        train_2) set -- "$MPIEXEC" -n 2 "$TRAINER" "$dir/m.yaml" "output_dir=$dir/new" ;;
+        plan) set -- "$TRAINER" plan "$dir/m.yaml" "output_dir=$dir/new" ;;
+        logits) set -- "$TRAINER" logits "$dir/m" --ids "0 1" --out "$dir/new/x.safetensors" ;;
+        generate) set -- "$TRAINER" generate "$dir/m" --prompt "a<e>" ;;
+        tokenize) set -- "$TRAINER" tokenize --tokenizer "$dir/m" ;;
+        esac
+        refuse "$fault, $verb" "$fault_code" "$place" "$dir/new" -- "$@"
+    }
+    # shellcheck disable=SC2059  # the format is the bytes
+    header_length() { printf "$1" | dd of=model.safetensors conv=notrunc 2>/dev/null; }
+    edit() { sed -i "$2" "$1"; }
+    w=model.safetensors i=model.safetensors.index.json t=tokenizer.json c=config.json
+    W="$dir/m/$w: " I="$dir/m/$i" T="$dir/m/$t" C="$dir/m/$c"
+
+    bad train    "weights cut" one 65 "$W|88704 bytes|57896" -- truncate -s 60000 $w
+    bad train_2  "weights cut" one 65 "$W|88704 bytes|57896" -- truncate -s 60000 $w
+    bad plan     "a cut header" one 65 "$W|2096 bytes|992" -- truncate -s 1000 $w
+    bad logits   "a header beyond all bounds" one 65 "$W|18446744073709551615 bytes|100000000" -- \
+        header_length '\377\377\377\377\377\377\377\377'
+    bad train    "a header longer than the file" one 65 "$W|1048576 bytes|90800" -- header_length '\0\0\020\0\0\0\0\0'
+    bad plan     "a header of 0 bytes" one 65 "$W|'{'" -- header_length '\0\0\0\0\0\0\0\0'
+    bad logits   "a header that ends early" one 65 "$dir/m/$w, header:1: |end of input" -- header_length '\060\007\0\0\0\0\0\0'
+    bad plan     "a header that is no JSON" one 65 "$dir/m/$w, header:1: |':' expected|';'" -- edit $w 's/"dtype":/"dtype";/'
+    bad train    "tensors that overlap" one 65 "$W|model.embed_tokens.weight|12284|12288|lm_head.weight ends" -- \
+        edit $w 's/\[12288,24576\]/[12284,24572]/'
+    bad logits   "a hole" one 65 "$W|model.norm.weight|98576|88576|layers.1.self_attn.v_proj.weight ends" -- \
+        edit $w 's/\[88576,88704\]/[98576,98704]/'
+    bad plan     "a tensor behind the end" one 65 "$W|88832 bytes|88704" -- \
+        edit $w 's/\[32\],"data_offsets":\[88576,88704\]/[64],"data_offsets":[88576,88832]/'
+    bad logits   "a shape that is not its bytes" one 65 "$W|lm_head.weight|F32 [96,33]|12672 bytes|12288" -- edit $w 's/\[96,32\]/[96,33]/'
+    bad train    "a doubled name" one 65 "header:1: |duplicate|\"model.layers.0.mlp.up_proj.weight\"" -- \
+        edit $w 's/layers.1.mlp.up_proj/layers.0.mlp.up_proj/'
+    bad plan     "weights that are none" one 65 "$W|lm_head.weight|I32|F32, F16 or BF16" -- edit $w 's/"F32"/"I32"/'
+    bad train    "an empty file" one 65 "$W|is empty" -- truncate -s 0 $w
+    bad plan     "no weights" one 65 "$dir/m: |$w|$i" -- rm $w
+    bad logits   "pickled weights" one 65 "$dir/m: |pytorch_model.bin|safetensors" -- mv $w pytorch_model.bin
+
+    bad train    "a shard outside" shards 65 "$I: weight_map.lm_head.weight|\"../model-00003-of|same folder" -- \
+        edit $i 's/: "model-00003/: "..\/model-00003/'
+    bad plan     "a shard by its whole path" shards 65 "$I: weight_map.lm_head.weight|\"/model-00003-of|same folder" -- \
+        edit $i 's/: "model-00003/: "\/model-00003/'
+    bad train_2  "a missing shard" shards 65 "$dir/m/model-00003-of-00003.safetensors|No such file" -- rm model-00003-of-00003.safetensors
+    bad logits   "a tensor in another shard" shards 65 "$I: |self_attn.q_proj.weight|in model-00002-of|in model-00001-of" -- \
+        edit $i '/q_proj/s/00001-/00002-/'
+    bad train    "a tensor that is nowhere" shards 65 "$I: weight_map.model.norm.bias|model-00002-of" -- \
+        edit $i 's/"model.norm.weight": \(.*\)/"model.norm.weight": \1, "model.norm.bias": \1/'
+    bad plan     "a tensor that is not listed" shards 65 "model-00001-of|self_attn.q_proj.weight|not listed in $I" -- edit $i /q_proj/d
+    bad plan     "a tensor in two shards" shards 65 "model.embed_tokens.weight|model-00001-of|model-00003-of" -- \
+        cp model-00001-of-00003.safetensors model-00003-of-00003.safetensors
+
+    bad tokenize "no merges" one 65 "$T: model.merges|nothing|a list" -- edit $t 's/, "merges": .*\]//'
+    bad train    "no merges" one 65 "$T: model.merges|nothing|a list" -- edit $t 's/, "merges": .*\]//'
+    bad tokenize "a cut tokenizer" one 65 "$T:1: |end of file" -- truncate -s 80 $t
+    bad generate "an empty tokenizer" one 65 "$T:1: |end of file" -- truncate -s 0 $t
+    bad plan     "no merges.txt" one 65 "error: $dir/m/merges.txt: |No such file" -- mv $t vocab.json
+    bad train    "no tokenizer" one 65 "$dir/m: |tokenizer.json, vocab.json or tokenizer.model" -- rm $t
+    bad plan     "no end of text" one 78 "$dir/m: |eos_token" -- edit tokenizer_config.json 's/<e>/<x>/'
+    bad train    "a token without a row" one 65 "world: |token 96|0 .. 95|$dir/m" -- edit $t 's/"b": 1/"b": 96/'
+    bad generate "a token without a row" one 65 "$dir/m: |token 96|0 .. 95" -- edit $t 's/"id": 3/"id": 96/'
+
+    bad train    "another width" one 65 "$W|model.embed_tokens.weight|(96, 32)|(96, 64)" -- edit $c '/hidden_size/s/32/64/'
+    bad logits   "another vocabulary" one 65 "$W|model.embed_tokens.weight|(96, 32)|(9999999, 32)" -- edit $c '/vocab_size/s/96/9999999/'
+    bad plan     "a layer more" one 65 "$dir/m: |no tensor model.layers.2.input_layernorm.weight" -- edit $c '/hidden_layers/s/2/3/'
+    bad plan     "a layer less" one 65 "$W|model.layers.1.input_layernorm.weight" -- edit $c '/hidden_layers/s/2/1/'
+    bad logits   "heads that do not fit" one 65 "$C: |num_attention_heads 3|num_key_value_heads 4" -- edit $c '/attention_heads/s/4/3/'
+    bad train    "a missing size" one 65 "$C: intermediate_size|nothing|a whole number" -- edit $c /intermediate_size/d
+    bad plan     "a size that is a text" one 65 "$C: hidden_size|the text \"32\"|a whole number" -- edit $c '/hidden_size/s/32/"32"/'
+    bad train    "an unknown family" one 65 "$C: model_type|\"falcon\"|llama" -- edit $c 's/"llama"/"falcon"/'
+    bad train    "no config.json" one 65 "$C: |No such file" -- rm $c
+    bad logits   "no config.json" one 65 "$dir/m: |config.json" -- rm $c
+    bad logits   "a cut config.json" one 65 "$C:15: |expected" -- truncate -s 300 $c
+    bad plan     "no folder" one 65 "$C: |No such file" -- rm -r ../m ;;
+samples) # data of fine-tuning whose second line is bad, and chat templates
+    # bad TYPE WHAT "PART|PART|..." LINE: of rows.jsonl
+    bad() {
+        case $1 in
+        jsonl) good='{"text": "a"}' ;;
+        completion) good='{"prompt": "a", "completion": "b"}' ;;
+        alpaca) good='{"instruction": "a", "output": "b"}' ;;
+        messages) good=$talk ;;
+        esac
+        printf '%s\n' "$good" "$4" >"$dir/rows.jsonl"
+        refuse "$1: $2" 65 "$dir/rows.jsonl$3" "$dir/new" -- "$TRAINER" "$dir/$1.yaml" "output_dir=$dir/new"
+    }
+    for type in jsonl completion alpaca; do
+        printf 'max_seq_length: 256\ndatasets: [{path: rows.jsonl, type: %s}]\n' $type | yaml $type
+    done
+    printf 'max_seq_length: 256\ndatasets: [{path: rows.jsonl, type: messages}]\nchat_template: chatml\n' | yaml messages
+    talk='{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'
+
+    bad jsonl      "a cut line" ":2: |byte 11" '{"text": "b'
+    bad completion "a cut line" ":2: |byte 33|'}' expected" '{"prompt": "a", "completion": "b"'
+    bad alpaca     "a cut line" ":2: |byte" '{"instruction": "a", "output"'
+    bad messages   "a cut line" ":2: |byte" '{"messages": [{"role": "user", "content": "a"}, {"role'
+    bad jsonl      "a list" ":2: |an array, not an object" '["b"]'
+    bad jsonl      "a missing key" ":2: |\"text\" is missing" '{"txt": "b"}'
+    bad completion "a missing key" ":2: |\"completion\" is missing" '{"prompt": "a"}'
+    bad alpaca     "a missing key" ":2: |\"instruction\" is missing" '{"output": "b"}'
+    bad messages   "a missing key" ":2: |\"messages\" is missing|type: alpaca" '{"instruction": "a", "output": "b"}'
+    bad jsonl      "a wrong type" ":2: |\"text\"|a number, not a string" '{"text": 3}'
+    bad completion "a wrong type" ":2: |\"completion\"|an array, not a string" '{"prompt": "a", "completion": ["b"]}'
+    bad alpaca     "a wrong type" ":2: |\"input\"|a number, not a string" '{"instruction": "a", "input": 3, "output": "b"}'
+    bad messages   "a wrong type" ":2: |\"messages\"|a string, not an array" '{"messages": "a"}'
+    bad completion "a doubled key" ":2: |byte 24|duplicate" '{"prompt": "a", "prompt": "b", "completion": "c"}'
+    bad alpaca     "more than its prompt has" ":2: |\"history\"|type: messages" '{"instruction": "a", "output": "b", "history": [["a", "b"]]}'
+    bad messages   "no message" ":2: |no message" '{"messages": []}'
+    bad messages   "an unknown role" ":2: message 2: |\"asistant\"|system, developer, user, assistant or tool" \
+        '{"messages": [{"role": "user", "content": "a"}, {"role": "asistant", "content": "b"}]}'
+    bad messages   "an unknown speaker" ":2: message 2: |\"bot\"|human, gpt" \
+        '{"conversations": [{"from": "human", "value": "a"}, {"from": "bot", "value": "b"}]}'
+    bad messages   "a message that is a text" ":2: message 1: |a string, not an object" '{"messages": ["a"]}'
+    bad messages   "content in parts" ":2: message 1: |\"content\"|an array, not a string" \
+        '{"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}'
+    bad completion "nothing to learn" ": sample 2: |on_empty_sample" '{"prompt": "a", "completion": ""}'
+    bad alpaca     "nothing to learn" ": sample 2: |on_empty_sample" '{"instruction": "a", "output": ""}'
+    bad messages   "nothing to learn" ": sample 2: |on_empty_sample" '{"messages": [{"role": "user", "content": "a"}]}'
+    refuse_run     "nothing to learn" 65 "$dir/rows.jsonl: sample 2: |on_empty_sample" "$dir/messages.yaml"
+
+    # template WHAT CODE "PART|PART|..." CHOICE: plan with it
+    template() {
+        refuse "a template $1" "$2" "$3" "$dir/new" -- "$TRAINER" plan "$dir/messages.yaml" "output_dir=$dir/new" "chat_template=$4"
+    }
+    # written WHAT "PART|PART|..." TEXT: the same with a file of this text
+    written() {
+        printf '%s\n' "$3" >"$dir/t.jinja"
+        template "$1" 65 "$dir/t.jinja:$2" "$dir/t.jinja"
+    }
+    say "$talk" >"$dir/rows.jsonl"
+    written "with a statement" "2: |{% include %}|known: for, if" "text
+{% include 'other' %}"
+    written "with a filter" "1: |\"wordwrap\"|known: trim" '{% for m in messages %}{{ m.content | wordwrap }}{% endfor %}'
+    written "with a test" "1: |\"odder\"|known: defined" '{{ 1 is odder }}'
+    written "with an operator" "1: |**|known: +" '{{ 2 ** 3 }}'
+    written "with a method" "1: |\"zfill\"|known: of strings" '{{ messages[0].content.zfill(3) }}'
+    written "with a function" "1: |\"lipsum\"|known: macros" '{{ lipsum() }}'
+    written "that is not closed" "1: |{% endfor %}" '{% for m in messages %}'
+    written "that refuses" "1: only tools" '{{ raise_exception("only tools") }}'
+    template "that is not there" 65 "$dir/none.jinja: |No such file" "$dir/none.jinja"
+    template "nobody knows" 78 'chat_template|"chatmi"|chatml, gemma' chatmi
+    template "of no folder" 78 'chat_template|tokenizer_default|chatml, gemma' tokenizer_default ;;
 line) # the second version needs the first one as it was
     "$TRAINER" world --version 1 --bytes 7680 --out "$dir" >/dev/null
     printf 'version: v1\noutput_dir: l\ndatasets: [{path: v1.txt}]\n' | yaml v1
