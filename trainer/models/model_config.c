@@ -176,6 +176,7 @@ Status model_check_config(ModelConfig *c)
         c->head_dim = c->hidden_size / c->num_attention_heads;
     }
     if (c->query_pre_attn_scalar == 0) c->query_pre_attn_scalar = c->head_dim;
+    if (def->derive) def->derive(c);
     CHECK(c->num_attention_heads % c->num_key_value_heads == 0, CONFIG,
           "num_attention_heads %lld is no multiple of num_key_value_heads %lld",
           LL(c->num_attention_heads), LL(c->num_key_value_heads));

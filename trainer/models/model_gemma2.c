@@ -88,7 +88,14 @@ static const Param *gemma2_head(const void *net)
 
 static bool gemma2_windowed(const ModelConfig *cfg, int64_t layer)
 {
-    return cfg->sliding_window > 0 && layer % 2 == 0;
+    (void)cfg;
+    return layer % 2 == 0;
+}
+
+/* These layers have a window in every reader of config.json; one over all positions is none. */
+static void gemma2_derive(ModelConfig *cfg)
+{
+    if (cfg->sliding_window == 0) cfg->sliding_window = cfg->max_position_embeddings;
 }
 
 static Status gemma2_declare_layer(Build *b, Gemma2Layer *l)
@@ -172,6 +179,7 @@ const ModelDef model_gemma2 = {.model_type = "gemma2",
                                .rotary = true,
                                .norm_offset = NORM_OFFSET,
                                .windowed = gemma2_windowed,
+                               .derive = gemma2_derive,
                                .create = gemma2_create,
                                .destroy = gemma2_destroy,
                                .forward = gemma2_forward,

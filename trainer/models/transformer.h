@@ -53,6 +53,7 @@ typedef struct ModelDef {
     bool rotary;                /* positions turn queries and keys */
     double norm_offset;         /* norms scale by offset + weight */
     bool (*windowed)(const ModelConfig *cfg, int64_t layer); /* NULL: no layer has a window */
+    void (*derive)(ModelConfig *cfg); /* NULL: nothing beyond what all families derive */
     Status (*create)(Build *b, void **net);
     void (*destroy)(void *net);
     Status (*forward)(const void *net, Tape *t, const Piece *piece, Tensor **x);
