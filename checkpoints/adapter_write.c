@@ -63,7 +63,6 @@ static Status write_config(const char *dir, const AdapterOut *o)
     Status rc = ST_OK;
     const AdapterPair *p = o->pair;
     const bool uniform = is_uniform(o);
-    char *path = path_join(dir, ADAPTER_CONFIG);
     json_t *config = json_pack(
         "{s:s, s:s, s:s?, s:b, s:I, s:o, s:f, s:b, s:o, s:o, s:{}, s:{}, s:s, s:b, s:b, s:n}",
         "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", o->base,
@@ -73,12 +72,10 @@ static Status write_config(const char *dir, const AdapterOut *o)
         "modules_to_save", o->n_whole ? words(o->whole, o->n_whole) : json_null(), "rank_pattern",
         "alpha_pattern", "bias", "none", "fan_in_fan_out", o->in_out, "init_lora_weights", true,
         "layers_to_transform");
-    CHECK(path && config, NOMEM, "%s: no memory for %s", dir, ADAPTER_CONFIG);
-    TRY(put_patterns(config, o));
-    TRY(json_file_write(path, config, false));
+    if (config) TRY(put_patterns(config, o));
+    TRY(json_file_write(dir, ADAPTER_CONFIG, json_incref(config), false));
 out:
     json_decref(config);
-    mem_free(path);
     return rc;
 }
 

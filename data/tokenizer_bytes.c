@@ -2,7 +2,6 @@
 #include "data/byte_level.h"
 #include "data/tokenizer.h"
 #include "trainer/base/mem.h"
-#include "trainer/io/files.h"
 #include "trainer/io/json_file.h"
 #include <string.h>
 
@@ -113,17 +112,17 @@ static int64_t bytes_decode(const void *self, const int32_t *ids, int64_t n, Tok
 }
 
 /* Byte-level BPE without a merge: the vocabulary is the 256 letters, in the order of their bytes. */
-static Status save_vocabulary(const char *path, const char *eos)
+static Status save_vocabulary(const char *dir, const char *eos)
 {
     Status rc = ST_OK;
     char letter[8];
-    json_t *vocab = json_object(), *json = NULL;
+    json_t *vocab = json_object();
     for (int i = 0; i < VOCAB; i++) {
         letter[byte_level_encode(&(char){(char)i}, 1, letter)] = '\0';
         CHECK(vocab && json_object_set_new(vocab, letter, json_integer(i)) == 0, NOMEM,
-              "%s: no memory to write it", path);
+              "%s: no memory for a vocabulary", dir);
     }
-    json = json_pack(
+    json_t *json = json_pack(
         "{s:s, s:n, s:n, s:[{s:i, s:s, s:b, s:b, s:b, s:b, s:b}], s:n, s:{s:s, s:b, s:b, s:b}, s:n,"
         " s:{s:s, s:b, s:b, s:b},"
         " s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:O, s:[]}}",
@@ -134,9 +133,8 @@ static Status save_vocabulary(const char *path, const char *eos)
         0, "use_regex", 0, "model", "type", "BPE", "dropout", "unk_token",
         "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
         "ignore_merges", 0, "vocab", vocab, "merges");
-    TRY(json_file_write(path, json, false));
+    TRY(json_file_write(dir, "tokenizer.json", json, false));
 out:
-    json_decref(json);
     json_decref(vocab);
     return rc;
 }
@@ -147,18 +145,13 @@ static Status bytes_save(const void *self, const char *folder, const char *dir)
     (void)self;
     (void)folder;
     char eos[8];
-    char *path = path_join(dir, "tokenizer.json"), *more = path_join(dir, "tokenizer_config.json");
-    json_t *config = NULL;
-    CHECK(path && more, NOMEM, "%s: no memory for a path", dir);
     eos[byte_level_encode(&(char){EOS}, 1, eos)] = '\0';
-    TRY(save_vocabulary(path, eos));
-    config = json_pack("{s:s, s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "eos_token",
-                       eos, "clean_up_tokenization_spaces", 0);
-    TRY(json_file_write(more, config, false));
+    TRY(save_vocabulary(dir, eos));
+    TRY(json_file_write(dir, "tokenizer_config.json",
+                        json_pack("{s:s, s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast",
+                                  "eos_token", eos, "clean_up_tokenization_spaces", 0),
+                        false));
 out:
-    json_decref(config);
-    mem_free(more);
-    mem_free(path);
     return rc;
 }
 

@@ -171,9 +171,7 @@ static Status source_values(void *self, int64_t i, const void **data)
 
 static Status write_config(const Source *s, const char *dir)
 {
-    Status rc = ST_OK;
     const Sizes *z = &s->sizes;
-    char *path = path_join(dir, "config.json");
     json_t *c = json_pack(
         "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:f, s:n, s:b, s:b, s:b, s:i, "
         "s:i,"
@@ -184,12 +182,7 @@ static Status write_config(const Source *s, const char *dir)
         "max_position_embeddings", z->seq_len, "hidden_act", "silu", "rms_norm_eps", 1e-5,
         "rope_theta", 10000.0, "rope_scaling", "tie_word_embeddings", s->tied, "attention_bias", 0,
         "mlp_bias", 0, "bos_token_id", 1, "eos_token_id", 2, "torch_dtype", "float32");
-    CHECK(path, NOMEM, "no memory for config.json");
-    TRY(json_file_write(path, c, false));
-out:
-    json_decref(c);
-    mem_free(path);
-    return rc;
+    return json_file_write(dir, "config.json", c, false);
 }
 
 Status llama2c_convert(const char *model, const char *tokenizer, const char *dir)

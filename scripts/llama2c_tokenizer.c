@@ -166,19 +166,6 @@ static json_t *tokenizer_json(const Pieces *p)
                      post_processor, "decoder", decoder, "model", model);
 }
 
-/* Takes over j. */
-static Status write_json(const char *dir, const char *name, json_t *j)
-{
-    Status rc = ST_OK;
-    char *path = path_join(dir, name);
-    CHECK(path, NOMEM, "no memory for %s", name);
-    TRY(json_file_write(path, j, false));
-out:
-    mem_free(path);
-    json_decref(j);
-    return rc;
-}
-
 Status llama2c_convert_tokenizer(const char *tokenizer, int64_t n_vocab, int64_t n_context,
                                  const char *dir)
 {
@@ -193,12 +180,13 @@ Status llama2c_convert_tokenizer(const char *tokenizer, int64_t n_vocab, int64_t
     CHECK(n_bytes >= sizeof(int32_t), FORMAT, "%s: %zu bytes are no tokenizer", tokenizer, n_bytes);
     TRY(pieces_read(&p, bytes, n_bytes));
     TRY(pieces_split(&p));
-    TRY(write_json(dir, "tokenizer.json", tokenizer_json(&p)));
-    TRY(write_json(dir, "tokenizer_config.json",
-                   json_pack("{s:s, s:s, s:s, s:s, s:I, s:b}", "tokenizer_class",
-                             "PreTrainedTokenizerFast", "bos_token", "<s>", "eos_token", "</s>",
-                             "unk_token", "<unk>", "model_max_length", (json_int_t)n_context,
-                             "clean_up_tokenization_spaces", 0)));
+    TRY(json_file_write(dir, "tokenizer.json", tokenizer_json(&p), false));
+    TRY(json_file_write(dir, "tokenizer_config.json",
+                        json_pack("{s:s, s:s, s:s, s:s, s:I, s:b}", "tokenizer_class",
+                                  "PreTrainedTokenizerFast", "bos_token", "<s>", "eos_token",
+                                  "</s>", "unk_token", "<unk>", "model_max_length",
+                                  (json_int_t)n_context, "clean_up_tokenization_spaces", 0),
+                        false));
 out:
     json_decref(p.id_of);
     mem_free(p.merge);

@@ -237,18 +237,20 @@ Status json_opt_text(const JsonAt *object, const char *key, const char **x)
 
 /* ---- writing ---- */
 
-Status json_file_write(const char *path, const json_t *json, bool sorted)
+Status json_file_write(const char *dir, const char *name, json_t *json, bool sorted)
 {
     Status rc = ST_OK;
     const size_t flags =
         JSON_INDENT(2) | JSON_REAL_PRECISION(15) | (sorted ? JSON_SORT_KEYS : JSON_PRESERVE_ORDER);
     const size_t n = json ? json_dumpb(json, NULL, 0, flags) : 0;
-    char *text = mem_alloc(n + 1);
-    CHECK(n > 0 && text && json_dumpb(json, text, n, flags) == n, NOMEM,
-          "%s: no memory to write it", path);
+    char *path = path_join(dir, name), *text = mem_alloc(n + 1);
+    CHECK(path && n > 0 && text && json_dumpb(json, text, n, flags) == n, NOMEM,
+          "%s/%s: no memory to write it", dir, name);
     text[n] = '\n';
     TRY(file_write_atomic(path, text, n + 1));
 out:
     mem_free(text);
+    mem_free(path);
+    json_decref(json);
     return rc;
 }

@@ -67,7 +67,8 @@ CHECKED Status json_refuse(JsonAt at, const char *expected, ...)
 
 /* ---- writing ---- */
 
-/* The file, indented, keys in their order (json) or sorted, atomically.
- * Errors  ST_IO; ST_NOMEM, also where json is NULL */
-CHECKED Status json_file_write(const char *path, const json_t *json, bool sorted);
+/* The file, indented, keys in their order or sorted, atomically.
+ * Errors  ST_IO; ST_NOMEM, also where json is NULL
+ * Owns    takes json over */
+CHECKED Status json_file_write(const char *dir, const char *name, json_t *json, bool sorted);
 #endif

@@ -149,13 +149,12 @@ static char *shard_name(int64_t shard, int64_t n_shard)
     return mem_printf("model-%05lld-of-%05lld.safetensors", LL(shard + 1), LL(n_shard));
 }
 
-static Status write_index(const char *path, const json_t *map, int64_t total)
+static Status write_index(const char *dir, const json_t *map, int64_t total)
 {
-    json_t *index =
-        json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)total, "weight_map", map);
-    const Status rc = json_file_write(path, index, true);
-    json_decref(index);
-    return rc;
+    return json_file_write(
+        dir, SAFETENSORS_INDEX,
+        json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)total, "weight_map", map),
+        true);
 }
 
 static Status write_shards(const Writer *w, const char *dir, const int64_t *first, int64_t n_shard,
@@ -191,17 +190,15 @@ Status safetensors_write_folder(const char *dir, const SafeTensor *tensor, int64
     Status rc = ST_OK;
     const Writer w = {tensor, values, self};
     json_t *map = json_object();
-    char *model = path_join(dir, SAFETENSORS_MODEL), *index = path_join(dir, SAFETENSORS_INDEX);
     int64_t *first = mem_array(n + 2, sizeof *first), n_shard = 0, total = 0;
-    CHECK(map && model && index && first, NOMEM, "%s: no memory to write a model", dir);
-    CHECK(!path_exists(model) && !path_exists(index), IO, "%s: holds a model already", dir);
+    CHECK(map && first, NOMEM, "%s: no memory to write a model", dir);
+    CHECK(!path_has(dir, SAFETENSORS_MODEL) && !path_has(dir, SAFETENSORS_INDEX), IO,
+          "%s: holds a model already", dir);
     TRY(cut_into_shards(tensor, n, max_bytes, first, &n_shard, &total));
     TRY(write_shards(&w, dir, first, n_shard, map));
-    if (n_shard > 1) TRY(write_index(index, map, total));
+    if (n_shard > 1) TRY(write_index(dir, map, total));
 out:
     mem_free(first);
-    mem_free(index);
-    mem_free(model);
     json_decref(map);
     return rc;
 }

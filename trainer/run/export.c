@@ -36,17 +36,6 @@ const ExportDef *export_find(const char *name)
     return NULL;
 }
 
-Status export_json(const char *dir, const char *name, const json_t *json)
-{
-    Status rc = ST_OK;
-    char *path = path_join(dir, name);
-    CHECK(path, NOMEM, "%s: no memory for a path", dir);
-    TRY(json_file_write(path, json, false));
-out:
-    mem_free(path);
-    return rc;
-}
-
 /* ---- reading it again ---- */
 
 /* Weights that were rounded to fewer bits move the logits. */
@@ -130,19 +119,16 @@ out:
 /* What the files were made from. */
 static Status write_origin(const LoadedModel *m, const char *dir)
 {
-    Status rc = ST_OK;
     json_t *base = m->net.base_sha256[0] && m->cfg->model_name_or_path
                        ? json_pack("{s:s, s:s}", "path", m->cfg->model_name_or_path, "sha256",
                                    m->net.base_sha256)
                        : json_null();
-    json_t *origin =
-        json_pack("{s:s, s:s, s:s, s:s?, s:I, s:s, s:o}", "switchyard", SWITCHYARD_VERSION, "from",
-                  m->dir, "kind", m->kind, "version", m->version[0] ? m->version : NULL, "step",
-                  (json_int_t)m->step, "payload_sha256", m->payload_sha256, "base", base);
-    TRY(export_json(dir, "switchyard.json", origin));
-out:
-    json_decref(origin);
-    return rc;
+    return json_file_write(dir, "switchyard.json",
+                           json_pack("{s:s, s:s, s:s, s:s?, s:I, s:s, s:o}", "switchyard",
+                                     SWITCHYARD_VERSION, "from", m->dir, "kind", m->kind, "version",
+                                     m->version[0] ? m->version : NULL, "step", (json_int_t)m->step,
+                                     "payload_sha256", m->payload_sha256, "base", base),
+                           false);
 }
 
 Status export_model(const LoadedModel *m, const ExportOpts *o, bool verify, const char *dir,

@@ -38,7 +38,4 @@ CHECKED Status export_model(const LoadedModel *m, const ExportOpts *o, bool veri
  * already stays. Rank: local; one rank calls it. Errors: those of loaded_model_open and export_model */
 CHECKED Status export_end(const RunConfig *cfg, const char *end);
 
-/* ---- for the forms ---- */
-
-CHECKED Status export_json(const char *dir, const char *name, const json_t *json);
 #endif

@@ -174,7 +174,7 @@ static Status write_config(const LoadedModel *m, const char *dtype, const char *
         TRY(put(json, "bos_token_id", bos < 0 ? json_null() : json_integer(bos)));
         TRY(put(json, "eos_token_id", eos < 0 ? json_null() : json_integer(eos)));
     }
-    TRY(export_json(dir, CONFIG_JSON, json));
+    TRY(json_file_write(dir, CONFIG_JSON, json_incref(json), false));
 out:
     json_decref(json);
     json_decref(made);
