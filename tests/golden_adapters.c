@@ -4,6 +4,7 @@
 #include "trainer/io/files.h"
 #include "trainer/run/export.h"
 #include <omp.h>
+#include <unistd.h>
 
 static const char *const MODELS[] = {"llama", "llama3", "mistral", "qwen2",
                                      "qwen3", "smollm", "gpt2",    "gemma2"};
@@ -174,7 +175,7 @@ END_TEST
 START_TEST(a_failure_leaves_nothing)
 {
     static const char *const FORMS[] = {"hf", "peft"};
-    char dir[600], tmp[620];
+    char dir[600], tmp[640];
     Tuned t;
     tuned_open(&t, "smollm", adapter_dir("smollm", "lora-final"), golden_dir("smollm"));
     for (int64_t i = 0; i < N_OF(FORMS); i++) {
@@ -183,7 +184,7 @@ START_TEST(a_failure_leaves_nothing)
         opt_set_defaults(EXPORT_OPTS, &o);
         o.to = FORMS[i];
         snprintf(dir, sizeof dir, "%s/broken-%s", test_dir(), FORMS[i]);
-        snprintf(tmp, sizeof tmp, "%s.tmp", dir);
+        snprintf(tmp, sizeof tmp, "%s.tmp-%d", dir, (int)getpid());
         int64_t n = 1;
         for (bool hit = true; hit; n++) {
             const int64_t live = mem_live();

@@ -7,13 +7,21 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Beside the directory: runs/news/ -> runs/news-hf, with a release runs/news-v2-hf. */
-static char *default_out(const ModelChoice *model, const char *to)
+/* Without the slashes at its end. */
+static int length_of(const char *dir)
 {
-    size_t n = strlen(model->dir);
-    while (n > 1 && model->dir[n - 1] == '/') n--;
-    return model->release ? mem_printf("%.*s-%s-%s", (int)n, model->dir, model->release, to)
-                          : mem_printf("%.*s-%s", (int)n, model->dir, to);
+    size_t n = strlen(dir);
+    while (n > 1 && dir[n - 1] == '/') n--;
+    return (int)n;
+}
+
+/* Else beside the directory: runs/news/ -> runs/news-hf, with a release runs/news-v2-hf. */
+static char *choose_out(const char *asked, const ModelChoice *model, const char *to)
+{
+    const int n = length_of(model->dir);
+    if (asked) return mem_printf("%.*s", length_of(asked), asked);
+    return model->release ? mem_printf("%.*s-%s-%s", n, model->dir, model->release, to)
+                          : mem_printf("%.*s-%s", n, model->dir, to);
 }
 
 static Status print_facts(const LoadedModel *m, const ExportOpts *o, const char *dir,
@@ -55,13 +63,13 @@ Status verb_export(const Comm *world, int argc, char **argv)
     ModelChoice model = {.tokenizer_optional = true};
     ExportOpts o;
     ExportFacts facts = {0};
-    const char *to = NULL, *dtype = NULL, *shard = NULL, *dir = NULL;
-    char *beside = NULL;
+    const char *to = NULL, *dtype = NULL, *shard = NULL, *out = NULL;
+    char *dir = NULL;
     bool verify = false, json = false;
     const VerbFlag flags[] = {{.name = "--to", .value = &to},
                               {.name = "--dtype", .value = &dtype},
                               {.name = "--max-shard-bytes", .value = &shard},
-                              {.name = "--out", .value = &dir},
+                              {.name = "--out", .value = &out},
                               {.name = "--release", .value = &model.release},
                               {.name = "--base", .value = &model.base},
                               {.name = "--verify", .on = &verify},
@@ -78,18 +86,16 @@ Status verb_export(const Comm *world, int argc, char **argv)
     CHECK(!dtype || strcmp(to, "hf") == 0, USAGE,
           "export: --dtype is of --to hf; an adapter is written as float32");
     model.dir = rest[0];
-    if (!dir) {
-        beside = default_out(&model, to);
-        CHECK(beside, NOMEM, "export: a path");
-        dir = beside;
-    }
+    model.without_tokenizer = !export_find(to)->whole;
+    dir = choose_out(out, &model, to);
+    CHECK(dir, NOMEM, "export: a path");
     TRY(setup_model(world, &model, "fp32", &m));
     TRY(comm_agree(world,
                    comm_rank(world) == 0 ? export_model(m, &o, verify, dir, &facts) : ST_OK));
     TRY(comm_agree(world, comm_rank(world) == 0 ? print_facts(m, &o, dir, &facts, json) : ST_OK));
 out:
     loaded_model_close(m);
-    mem_free(beside);
+    mem_free(dir);
     mem_free(rest);
     return rc;
 }

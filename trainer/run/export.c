@@ -7,6 +7,7 @@
 #include "trainer/run/export_list.h"
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPORT_CHOICE(name) "|" #name
 #define EXPORT_DECLARE(name) extern const ExportDef export_##name;
@@ -103,10 +104,10 @@ static Status verify_written(const LoadedModel *m, const ExportOpts *o, const ch
 {
     Status rc = ST_OK;
     LoadedModel *again = NULL;
-    const bool is_model = strcmp(o->to, "hf") == 0;
+    const bool whole = export_find(o->to)->whole;
     TRY(loaded_model_open(&(ModelChoice){.dir = dir,
-                                         .base = is_model ? NULL : m->cfg->model_name_or_path,
-                                         .without_tokenizer = !m->tokenizer || !is_model},
+                                         .base = whole ? NULL : m->cfg->model_name_or_path,
+                                         .without_tokenizer = !m->tokenizer || !whole},
                           &again));
     TRY(compare(m, again, o->dtype, dir, facts));
 out:
@@ -135,13 +136,12 @@ Status export_model(const LoadedModel *m, const ExportOpts *o, bool verify, cons
                     ExportFacts *facts)
 {
     Status rc = ST_OK;
-    char *parent = path_parent(dir), *tmp = mem_printf("%s.tmp", dir);
+    char *parent = path_parent(dir), *tmp = mem_printf("%s.tmp-%d", dir, (int)getpid());
     bool made = false;
     *facts = (ExportFacts){0};
     CHECK(parent && tmp, NOMEM, "path %s", dir);
     CHECK(!path_exists(dir), DATA, "%s: is there already, expected a name for something new", dir);
     TRY(dir_make(parent));
-    TRY(dir_remove(tmp)); /* a killed program's */
     made = true;
     TRY(dir_make_new(tmp));
     TRY(export_find(o->to)->write(m, o, tmp, facts));
@@ -170,7 +170,10 @@ static Status export_as(const char *from, const char *name, const OptItem *form,
     if (path_exists(out)) goto out;
     opt_set_defaults(EXPORT_OPTS, &o);
     o.to = to;
-    TRY(loaded_model_open(&(ModelChoice){.dir = from, .tokenizer_optional = true}, &m));
+    TRY(loaded_model_open(&(ModelChoice){.dir = from,
+                                         .without_tokenizer = !export_find(to)->whole,
+                                         .tokenizer_optional = true},
+                          &m));
     TRY(export_model(m, &o, false, out, &facts));
     LOG_I("%s is written", out);
 out:

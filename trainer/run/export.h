@@ -19,6 +19,7 @@ typedef struct ExportFacts {
 /* One form; file export_<name>.c, line in export_list.h. */
 typedef struct ExportDef {
     const char *name;
+    bool whole; /* a model with its tokenizer; else it is loaded on the base, which has one */
     /* Fills dir, which is empty. Errors: ST_CONFIG the model has no such form, with the reason; ST_IO */
     Status (*write)(const LoadedModel *m, const ExportOpts *o, const char *dir, ExportFacts *facts);
 } ExportDef;

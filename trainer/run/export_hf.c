@@ -226,4 +226,4 @@ out:
     return rc;
 }
 
-const ExportDef export_hf = {.name = "hf", .write = hf_write};
+const ExportDef export_hf = {.name = "hf", .whole = true, .write = hf_write};
