@@ -48,16 +48,16 @@ out:
     return rc;
 }
 
-typedef struct DecoderBlock {
-    const DecoderLayer *layer;
-    const Piece *piece;
-} DecoderBlock;
+Status decoder_enter(const void *net, Tape *t, const Piece *p, Tensor **x)
+{
+    const Decoder *m = net;
+    return table_forward(t, m->ends.embed_tokens, p->tokens, p->N, p->cfg->pad_token_id, x);
+}
 
-static Status decoder_block(Tape *t, const void *ctx, Tensor *x, Tensor **y)
+Status decoder_block(const void *net, int64_t layer, Tape *t, const Piece *p, Tensor *x, Tensor **y)
 {
     Status rc = ST_OK;
-    const DecoderLayer *l = ((const DecoderBlock *)ctx)->layer;
-    const Piece *p = ((const DecoderBlock *)ctx)->piece;
+    const DecoderLayer *l = &((const Decoder *)net)->layer[layer];
     const double eps = p->cfg->rms_norm_eps;
     Tensor *h;
     TRY(norm_forward(t, l->input_layernorm, eps, x, &h));
@@ -71,20 +71,9 @@ out:
     return rc;
 }
 
-Status decoder_forward(const void *net, Tape *t, const Piece *piece, Tensor **x)
+Status decoder_leave(const void *net, Tape *t, const Piece *p, Tensor *x, Tensor **y)
 {
-    Status rc = ST_OK;
-    const Decoder *m = net;
-    const ModelConfig *c = piece->cfg;
-    TRY(table_forward(t, m->ends.embed_tokens, piece->tokens, piece->N, c->pad_token_id,
-                      x)); /* (N,C) */
-    for (int64_t i = 0; i < c->num_hidden_layers; i++) {
-        const DecoderBlock block = {&m->layer[i], piece};
-        TRY(tape_block(t, decoder_block, &block, sizeof block, *x, x));
-    }
-    TRY(norm_forward(t, m->ends.norm, c->rms_norm_eps, *x, x));
-out:
-    return rc;
+    return norm_forward(t, ((const Decoder *)net)->ends.norm, p->cfg->rms_norm_eps, x, y);
 }
 
 const Param *decoder_head(const void *net)

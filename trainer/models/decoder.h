@@ -39,7 +39,10 @@ CHECKED Status decoder_ends_declare_last(Build *b, DecoderEnds *e);
 /* The network of Llama in the family's style, as the functions of a ModelDef. */
 CHECKED Status decoder_create(Build *b, const DecoderStyle *style, void **net);
 void decoder_destroy(void *net);
-Status decoder_forward(const void *net, Tape *t, const Piece *piece, Tensor **x);
+Status decoder_enter(const void *net, Tape *t, const Piece *p, Tensor **x);
+Status decoder_block(const void *net, int64_t layer, Tape *t, const Piece *p, Tensor *x,
+                     Tensor **y);
+Status decoder_leave(const void *net, Tape *t, const Piece *p, Tensor *x, Tensor **y);
 const Param *decoder_head(const void *net);
 double decoder_init_std(const ModelConfig *cfg, const Param *w);
 int64_t decoder_block_width(const ModelConfig *cfg);

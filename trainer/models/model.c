@@ -125,6 +125,33 @@ void model_init_weights(Model *m, uint64_t seed)
     }
 }
 
+/* ---- forward ---- */
+
+typedef struct BlockCall {
+    const Model *m;
+    const Piece *piece;
+    int64_t layer;
+} BlockCall;
+
+static Status run_block(Tape *t, const void *ctx, Tensor *x, Tensor **y)
+{
+    const BlockCall *b = ctx;
+    return b->m->def->block(b->m->net, b->layer, t, b->piece, x, y);
+}
+
+/* Blocks [first, end). */
+static Status run_blocks(const Model *m, Tape *t, const Piece *piece, int64_t first, int64_t end,
+                         Tensor **x)
+{
+    Status rc = ST_OK;
+    for (int64_t i = first; i < end; i++) {
+        const BlockCall call = {m, piece, i};
+        TRY(tape_block(t, run_block, &call, sizeof call, *x, x));
+    }
+out:
+    return rc;
+}
+
 static Status model_hidden(const Model *m, Tape *t, const Batch *batch, const KvRows *kv,
                            Tensor **x)
 {
@@ -132,7 +159,9 @@ static Status model_hidden(const Model *m, Tape *t, const Batch *batch, const Kv
     Piece *piece;
     TRY(piece_make(t, &m->cfg, m->def, m->rope, batch, kv, &piece));
     piece->hooks = m->hooks;
-    TRY(m->def->forward(m->net, t, piece, x));
+    TRY(m->def->enter(m->net, t, piece, x));
+    TRY(run_blocks(m, t, piece, 0, m->cfg.num_hidden_layers, x));
+    TRY(m->def->leave(m->net, t, piece, *x, x));
 out:
     return rc;
 }

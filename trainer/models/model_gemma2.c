@@ -36,16 +36,21 @@ out:
     return rc;
 }
 
-typedef struct Gemma2Block {
-    const Gemma2Layer *layer;
-    const Piece *piece;
-} Gemma2Block;
-
-static Status gemma2_block(Tape *t, const void *ctx, Tensor *x, Tensor **y)
+static Status gemma2_enter(const void *net, Tape *t, const Piece *p, Tensor **x)
 {
     Status rc = ST_OK;
-    const Gemma2Layer *l = ((const Gemma2Block *)ctx)->layer;
-    const Piece *p = ((const Gemma2Block *)ctx)->piece;
+    const Gemma2 *m = net;
+    TRY(table_forward(t, m->ends.embed_tokens, p->tokens, p->N, p->cfg->pad_token_id, x));
+    TRY(tape_scale(t, sqrt((double)p->cfg->hidden_size), *x, x));
+out:
+    return rc;
+}
+
+static Status gemma2_block(const void *net, int64_t layer, Tape *t, const Piece *p, Tensor *x,
+                           Tensor **y)
+{
+    Status rc = ST_OK;
+    const Gemma2Layer *l = &((const Gemma2 *)net)->layer[layer];
     AttentionArg keys = l->windowed ? p->window : p->attention;
     keys.scale = 1 / sqrt((double)p->cfg->query_pre_attn_scalar);
     keys.softcap = p->cfg->attn_logit_softcapping;
@@ -62,21 +67,9 @@ out:
     return rc;
 }
 
-static Status gemma2_forward(const void *net, Tape *t, const Piece *piece, Tensor **x)
+static Status gemma2_leave(const void *net, Tape *t, const Piece *p, Tensor *x, Tensor **y)
 {
-    Status rc = ST_OK;
-    const Gemma2 *m = net;
-    const ModelConfig *c = piece->cfg;
-    TRY(table_forward(t, m->ends.embed_tokens, piece->tokens, piece->N, c->pad_token_id,
-                      x)); /* (N,C) */
-    TRY(tape_scale(t, sqrt((double)c->hidden_size), *x, x));
-    for (int64_t i = 0; i < c->num_hidden_layers; i++) {
-        const Gemma2Block block = {&m->layer[i], piece};
-        TRY(tape_block(t, gemma2_block, &block, sizeof block, *x, x));
-    }
-    TRY(gemma2_norm(t, piece, m->ends.norm, *x, x));
-out:
-    return rc;
+    return gemma2_norm(t, p, ((const Gemma2 *)net)->ends.norm, x, y);
 }
 
 static const Param *gemma2_head(const void *net)
@@ -182,7 +175,9 @@ const ModelDef model_gemma2 = {.model_type = "gemma2",
                                .derive = gemma2_derive,
                                .create = gemma2_create,
                                .destroy = gemma2_destroy,
-                               .forward = gemma2_forward,
+                               .enter = gemma2_enter,
+                               .block = gemma2_block,
+                               .leave = gemma2_leave,
                                .head = gemma2_head,
                                .init_std = decoder_init_std,
                                .block_width = gemma2_block_width};

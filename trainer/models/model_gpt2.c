@@ -46,43 +46,38 @@ out:
     return rc;
 }
 
-typedef struct Gpt2Block {
-    const Gpt2Layer *layer;
-    const Piece *piece;
-} Gpt2Block;
-
-static Status gpt2_block(Tape *t, const void *ctx, Tensor *x, Tensor **y)
+static Status gpt2_enter(const void *net, Tape *t, const Piece *p, Tensor **x)
 {
     Status rc = ST_OK;
-    const Gpt2Block *b = ctx;
-    const double eps = b->piece->cfg->layer_norm_epsilon;
+    const Gpt2 *m = net;
+    Tensor *positions;
+    TRY(table_forward(t, m->wte, p->tokens, p->N, -1, x));
+    TRY(table_forward(t, m->wpe, p->pos, p->N, -1, &positions));
+    TRY(tape_add(t, *x, positions, x));
+out:
+    return rc;
+}
+
+static Status gpt2_block(const void *net, int64_t layer, Tape *t, const Piece *p, Tensor *x,
+                         Tensor **y)
+{
+    Status rc = ST_OK;
+    const Gpt2Layer *l = &((const Gpt2 *)net)->layer[layer];
+    const double eps = p->cfg->layer_norm_epsilon;
     Tensor *h;
-    TRY(layernorm_forward(t, &b->layer->ln_1, eps, x, &h));
-    TRY(gpt2_attention(t, b->layer, b->piece, h, &h));
+    TRY(layernorm_forward(t, &l->ln_1, eps, x, &h));
+    TRY(gpt2_attention(t, l, p, h, &h));
     TRY(tape_add(t, x, h, &x));
-    TRY(layernorm_forward(t, &b->layer->ln_2, eps, x, &h));
-    TRY(gpt2_mlp(t, b->layer, b->piece, h, &h));
+    TRY(layernorm_forward(t, &l->ln_2, eps, x, &h));
+    TRY(gpt2_mlp(t, l, p, h, &h));
     TRY(tape_add(t, x, h, y));
 out:
     return rc;
 }
 
-static Status gpt2_forward(const void *net, Tape *t, const Piece *piece, Tensor **x)
+static Status gpt2_leave(const void *net, Tape *t, const Piece *p, Tensor *x, Tensor **y)
 {
-    Status rc = ST_OK;
-    const Gpt2 *m = net;
-    const ModelConfig *c = piece->cfg;
-    Tensor *positions;
-    TRY(table_forward(t, m->wte, piece->tokens, piece->N, -1, x)); /* (N,C) */
-    TRY(table_forward(t, m->wpe, piece->pos, piece->N, -1, &positions));
-    TRY(tape_add(t, *x, positions, x));
-    for (int64_t i = 0; i < c->num_hidden_layers; i++) {
-        const Gpt2Block block = {&m->layer[i], piece};
-        TRY(tape_block(t, gpt2_block, &block, sizeof block, *x, x));
-    }
-    TRY(layernorm_forward(t, &m->ln_f, c->layer_norm_epsilon, *x, x));
-out:
-    return rc;
+    return layernorm_forward(t, &((const Gpt2 *)net)->ln_f, p->cfg->layer_norm_epsilon, x, y);
 }
 
 static const Param *gpt2_head(const void *net)
@@ -182,7 +177,9 @@ const ModelDef model_gpt2 = {.model_type = "gpt2",
                              .buffers = gpt2_buffers,
                              .create = gpt2_create,
                              .destroy = gpt2_destroy,
-                             .forward = gpt2_forward,
+                             .enter = gpt2_enter,
+                             .block = gpt2_block,
+                             .leave = gpt2_leave,
                              .head = gpt2_head,
                              .init_std = gpt2_init_std,
                              .block_width = gpt2_block_width};

@@ -41,8 +41,8 @@ typedef struct Piece {
     const int64_t *cache_row; /* (N) where the cache keeps them; -1: nowhere */
 } Piece;
 
-/* One model family. `net` is its own struct of weights; forward gives the normed hidden states
- * (B*T,C). */
+/* One model family. `net` is its own struct of weights. A forward is enter, the blocks in their order, leave; x and
+ * *y are (B*T,C), and may be the same variable. */
 typedef struct ModelDef {
     const char *model_type, *architecture; /* as config.json has them */
     const ModelKey *keys;                  /* end with a NULL key */
@@ -56,7 +56,11 @@ typedef struct ModelDef {
     void (*derive)(ModelConfig *cfg); /* NULL: nothing beyond what all families derive */
     Status (*create)(Build *b, void **net);
     void (*destroy)(void *net);
-    Status (*forward)(const void *net, Tape *t, const Piece *piece, Tensor **x);
+    Status (*enter)(const void *net, Tape *t, const Piece *piece, Tensor **x); /* embedding */
+    Status (*block)(const void *net, int64_t layer, Tape *t, const Piece *piece, Tensor *x,
+                    Tensor **y);
+    Status (*leave)(const void *net, Tape *t, const Piece *piece, Tensor *x,
+                    Tensor **y);           /* the norm before the head */
     const Param *(*head)(const void *net); /* (V,C) */
     double (*init_std)(const ModelConfig *cfg,
                        const Param *weight);        /* scheme "scaled"; matrices, embeddings */
