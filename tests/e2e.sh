@@ -70,6 +70,36 @@ methods) # small trainable sets are trained as exactly as the whole: any ranks, 
     run 1 "output_dir=$dir/lora1" finetuning_type=lora lora_r=8 || code=$?
     same "exit code with another rank" 78 $code
     grep -q 'trainable.0.lora_r: 4 before, 8 now' "$dir/log" || { tail -n 3 "$dir/log"; fail "it does not say what differs"; } ;;
+prefix_cache) # what frozen blocks make of a row is kept: the same bits on any ranks, kept or not, stopped or not, and nearly those without
+    set -f
+    top="finetuning_type=lora lora_r=4 lora_layers=1 num_train_epochs=3 save_steps=20"
+    on="$top prefix_cache=on"
+    # shellcheck disable=SC2086  # words
+    {
+        run_plain() { "$MPIEXEC" -n "$1" "$TRAINER" "$dir/tiny.yaml" "output_dir=$dir/$2" $3 "cache_dir=$dir/cache$2" >>"$dir/log" 2>&1 </dev/null || { tail -n 3 "$dir/log"; fail "$2"; }; }
+        run_plain 1 on1 "$on"
+        run_plain 2 on2 "$on"
+        run_plain 1 auto "$top"
+        run_plain 1 off "$top prefix_cache=off"
+        run_plain 4 full "$on prefix_cache_limit_bytes=50k"
+    }
+    kept=$(find "$dir/cacheon1/prefix" -name '*.h5' | wc -l)
+    same "rows kept" 240 "$kept"
+    bytes=$(find "$dir/cachefull/prefix" -name '*.h5' -printf '%s\n' | awk '{n += $1} END {print n + 0}')
+    [ "$bytes" -gt 0 ] && [ "$bytes" -lt 70000 ] || fail "$bytes bytes are kept, prefix_cache_limit_bytes is 50k and 4 ranks look before each row"
+    for other in on2 auto full; do same "weights, $other" "$(payload "$dir/on1/final")" "$(payload "$dir/$other/final")"; done
+    find "$dir/cacheon1/prefix" -name '*.h5' | head -n 40 | while read -r f; do printf x | dd of="$f" bs=1 seek=2500 conv=notrunc 2>/dev/null; done
+    rm -r "$dir/on1/final" "$dir/on1/checkpoints/step-000080"
+    run_plain 1 on1 "$on"
+    same "weights, gone on with damaged files" "$(payload "$dir/on2/final")" "$(payload "$dir/on1/final")"
+    "$TRAINER" verify "$dir/on2/checkpoints/step-000060" --replay 5 >"$dir/replay.log" || { cat "$dir/replay.log"; fail "replay"; }
+    loss() { sed -n 's/.*"step": *89.*"loss": *\([^,}]*\).*/\1/p' "$dir/$1/metrics.jsonl"; }
+    awk -v a="$(loss on1)" -v b="$(loss off)" 'BEGIN {exit !(a != "" && b != "" && (a - b) ^ 2 < 1e-4 * a * a)}' || fail "last losses: $(loss on1) with, $(loss off) without"
+    say "last losses: $(loss on1) with, $(loss off) without"
+    code=0
+    run 1 "output_dir=$dir/none" prefix_cache=on || code=$?
+    same "exit code where nothing is frozen" 78 $code
+    grep -q 'no block lies below everything that is trained' "$dir/log" || { tail -n 3 "$dir/log"; fail "it does not say why"; } ;;
 main_isolated) # the main path is the same with branches taken in between, and without any
     expect_run 1 "output_dir=$dir/with"
     expect_run 2 "output_dir=$dir/with"

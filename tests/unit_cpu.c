@@ -67,16 +67,23 @@ START_TEST(users_own_binding_is_left_alone)
 }
 END_TEST
 
-START_TEST(crowded_nodes_do_not_spin)
+static int spin_count(const char *threads)
 {
     unsetenv("GOMP_SPINCOUNT");
-    unsetenv("OMP_WAIT_POLICY");
-    setenv("OMP_NUM_THREADS", "1", 1);
-    T_TRUE(!cpu_environment());
-    setenv("OMP_NUM_THREADS", "100000", 1);
+    setenv("OMP_NUM_THREADS", threads, 1);
     T_TRUE(cpu_environment());
-    T_TRUE(getenv("GOMP_SPINCOUNT") != NULL);
     T_TRUE(!cpu_environment()); /* set now: once is enough */
+    return atoi(getenv("GOMP_SPINCOUNT"));
+}
+
+START_TEST(threads_spin_for_a_short_time)
+{
+    unsetenv("OMP_WAIT_POLICY");
+    T_TRUE(spin_count("1") < 100000);
+    T_TRUE(spin_count("100000") < spin_count("1"));
+    setenv("GOMP_SPINCOUNT", "7", 1);
+    T_TRUE(!cpu_environment());
+    T_EQ_STR(getenv("GOMP_SPINCOUNT"), "7");
     unsetenv("OMP_NUM_THREADS");
     unsetenv("GOMP_SPINCOUNT");
 }
@@ -104,7 +111,7 @@ int main(void)
                         more_ranks_than_cores_share_all,
                         threads_follow_config_then_environment_then_cores,
                         users_own_binding_is_left_alone,
-                        crowded_nodes_do_not_spin,
+                        threads_spin_for_a_short_time,
                         survives_missing_memory};
     return test_main("unit.cpu", t, N_OF(t));
 }

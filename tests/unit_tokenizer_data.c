@@ -1,4 +1,4 @@
-/* unit_tokenizer_data.c — real tokenizers: vectors of other programs, texts there and back. */
+/* unit_tokenizer_data.c — published tokenizers: vectors of other programs, texts there and back. */
 #include "data/data.h"
 #include "data/normalizer.h"
 #include "tests/test_helper.h"
@@ -12,7 +12,8 @@
 #include <zlib.h>
 
 static const char *const NAMES[] = {"gpt2", "llama2", "llama3", "qwen2", "gpt_neox"};
-static Tokenizer *opened[N_OF(NAMES)]; /* once, for all tests; NULL where there are no real ones */
+static Tokenizer
+    *opened[N_OF(NAMES)]; /* once, for all tests; NULL where there are no published ones */
 
 static Tokenizer *real_tokenizer(const char *name)
 {
@@ -56,7 +57,7 @@ static void check_vectors(const char *tokenizer, const char *vectors)
 {
     static const char MARK[] = "\n__ggml_vocab_test__\n";
     const Tokenizer *tok = real_tokenizer(tokenizer);
-    if (!tok) T_SKIP("no real tokenizers here");
+    if (!tok) T_SKIP("no published tokenizers here");
     char name[256], *in, *out, ids[8192];
     size_t n_in, n_out;
     int64_t n = 0;
@@ -112,7 +113,7 @@ END_TEST
 START_TEST(llama2_equals_llama2c)
 {
     const Tokenizer *tok = real_tokenizer("llama2");
-    if (!tok) T_SKIP("no real tokenizers here");
+    if (!tok) T_SKIP("no published tokenizers here");
     size_t n;
     char *text = read_shared("tokenizers/llama2/llama2c_vectors.json", &n);
     json_t *all = json_loadb(text, n, 0, NULL), *one;
@@ -147,7 +148,7 @@ START_TEST(named_ids_of_real_tokenizers)
                  {"gpt_neox", 50277, -1, 0}};
     for (int64_t i = 0; i < N_OF(CASES); i++) {
         const Tokenizer *tok = real_tokenizer(CASES[i].name);
-        if (!tok) T_SKIP("no real tokenizers here");
+        if (!tok) T_SKIP("no published tokenizers here");
         T_EQ_I64(tokenizer_vocab_size(tok), CASES[i].vocab_size);
         T_EQ_I64(tokenizer_bos(tok), CASES[i].bos);
         T_EQ_I64(tokenizer_eos(tok), CASES[i].eos);
@@ -166,16 +167,17 @@ typedef struct Real {
     Normalizer *lossy;
 } Real;
 
-static Real real[] = {{.name = "gpt2", .step = {.kind = NORMAL_STRIP}},
-                      {.name = "llama3", .step = {.kind = NORMAL_STRIP}},
-                      {.name = "qwen2", .step = {.kind = NORMAL_NFC}},
-                      {.name = "gpt_neox", .step = {.kind = NORMAL_NFC}},
-                      {.name = "llama2", .step = {.kind = NORMAL_REPLACE}}}; /* U+2581: a space */
+static Real published[] = {
+    {.name = "gpt2", .step = {.kind = NORMAL_STRIP}},
+    {.name = "llama3", .step = {.kind = NORMAL_STRIP}},
+    {.name = "qwen2", .step = {.kind = NORMAL_NFC}},
+    {.name = "gpt_neox", .step = {.kind = NORMAL_NFC}},
+    {.name = "llama2", .step = {.kind = NORMAL_REPLACE}}}; /* U+2581: a space */
 
 static void losses_init(void)
 {
-    for (int64_t i = 0; i < N_OF(real); i++) {
-        Real *r = &real[i];
+    for (int64_t i = 0; i < N_OF(published); i++) {
+        Real *r = &published[i];
         r->tok = real_tokenizer(r->name);
         T_OK(normalizer_create(&r->lossy));
         if (r->step.kind == NORMAL_REPLACE) {
@@ -188,7 +190,7 @@ static void losses_init(void)
 
 static void losses_fini(void)
 {
-    for (int64_t i = 0; i < N_OF(real); i++) normalizer_destroy(real[i].lossy);
+    for (int64_t i = 0; i < N_OF(published); i++) normalizer_destroy(published[i].lossy);
 }
 
 /* Decoding gives the text again. */
@@ -246,7 +248,7 @@ static void check_file(const char *path)
     int64_t n;
     char *text = read_text(path, &n);
     if (!text) return;
-    for (int64_t i = 0; i < N_OF(real); i++) there_and_back(&real[i], path, text, n);
+    for (int64_t i = 0; i < N_OF(published); i++) there_and_back(&published[i], path, text, n);
     n_bytes_seen += n;
     mem_free(text);
 }
@@ -272,12 +274,13 @@ static void check_folder(const char *path)
 START_TEST(decoding_gives_every_text_back)
 {
     const char *shared = test_shared_data("");
-    if (!shared || !opened[0]) T_SKIP("no real texts here");
+    if (!shared || !opened[0]) T_SKIP("no published texts here");
     char root[1024];
     snprintf(root, sizeof root, "%s", shared);
     losses_init();
     check_folder(root);
-    printf("%lld bytes there and back with %lld tokenizers\n", LL(n_bytes_seen), LL(N_OF(real)));
+    printf("%lld bytes there and back with %lld tokenizers\n", LL(n_bytes_seen),
+           LL(N_OF(published)));
     T_TRUE(n_bytes_seen > 100000);
     losses_fini();
 }

@@ -53,7 +53,7 @@ Status setup_machine(const Comm *world, const char *backend, const char *compute
     CpuShare share;
     TRY(cpu_claim_share(world, n_thread, &share));
     TRY(comm_agree(world, gemm_init(backend, compute_dtype)));
-    numerics = numerics_fingerprint(0);
+    numerics = numerics_fingerprint(0, 0);
     CHECK(comm_same(world, json_hash(numerics)), CONFIG,
           "the ranks run on CPUs of different kinds and would compute with different kernels: "
           "choose gemm_backend and compute_dtype, or one kind of node");

@@ -135,9 +135,8 @@ bool cpu_environment(void)
     const bool widened = sched_setaffinity(0, sizeof set, &set) == 0;
     const int64_t n_thread =
         (int64_t)positive_env("OMP_NUM_THREADS") * positive_env("OMPI_COMM_WORLD_LOCAL_SIZE");
-    if (!widened || n_thread <= CPU_COUNT(&set)) return false;
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return false;
-    return setenv("GOMP_SPINCOUNT", "1000", 0) == 0;
+    if (!widened || getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return false;
+    return setenv("GOMP_SPINCOUNT", n_thread > CPU_COUNT(&set) ? "1000" : "10000", 0) == 0;
 }
 
 typedef struct NodeCpus {

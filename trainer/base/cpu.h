@@ -16,8 +16,9 @@ void cpu_name(char *buf, size_t n_buf); /* "AMD EPYC 9965 192-Core Processor"; "
 
 /* Prepares what the OpenMP library reads before main, so the program has to be run again when it
  * returns true. Affinity becomes that of the launcher, for the library spins only as long as it
- * believes to have a CPU per thread. With more threads on the node than CPUs, GOMP_SPINCOUNT is
- * made short unless the user has set it: spinning threads would keep out those they wait for. */
+ * believes to have a CPU per thread. GOMP_SPINCOUNT is made short unless the user has set it, shorter
+ * with more threads on the node than CPUs: where others use the CPUs too, spinning threads keep out
+ * those they wait for (with the library's 300,000 turns a small model was 2 to 6 times slower). */
 bool cpu_environment(void);
 
 typedef struct CpuShare {

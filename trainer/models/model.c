@@ -159,9 +159,28 @@ static Status model_hidden(const Model *m, Tape *t, const Batch *batch, const Kv
     Piece *piece;
     TRY(piece_make(t, &m->cfg, m->def, m->rope, batch, kv, &piece));
     piece->hooks = m->hooks;
-    TRY(m->def->enter(m->net, t, piece, x));
-    TRY(run_blocks(m, t, piece, 0, m->cfg.num_hidden_layers, x));
+    if (batch->hidden)
+        TRY(tape_const(t, DT_REAL, batch->hidden, 2, (int64_t[]){piece->N, m->cfg.hidden_size}, x));
+    else
+        TRY(m->def->enter(m->net, t, piece, x));
+    TRY(run_blocks(m, t, piece, batch->hidden ? batch->n_block : 0, m->cfg.num_hidden_layers, x));
     TRY(m->def->leave(m->net, t, piece, *x, x));
+out:
+    return rc;
+}
+
+Status model_hidden_at(const Model *m, Tape *t, const Batch *batch, int64_t n_block, real *hidden)
+{
+    Status rc = ST_OK;
+    Piece *piece;
+    Tensor *x;
+    tape_reset(t);
+    tape_no_grad(t, true);
+    TRY(piece_make(t, &m->cfg, m->def, m->rope, batch, NULL, &piece));
+    piece->hooks = m->hooks;
+    TRY(m->def->enter(m->net, t, piece, &x));
+    TRY(run_blocks(m, t, piece, 0, n_block, &x));
+    memcpy(hidden, x->val, (size_t)x->n * sizeof *hidden);
 out:
     return rc;
 }

@@ -77,6 +77,12 @@ void model_init_weights(Model *m, uint64_t seed);
 CHECKED Status model_loss(const Model *m, Tape *t, const Batch *batch, bool backward,
                           double *loss_sum, const real **nats);
 
+/* Blocks below everything that is trained: what they make of a token is a function of the tokens it sees. */
+int64_t model_n_frozen_block(const Model *m);
+/* What the first n_block blocks make of a batch; resets the tape. Shapes  hidden: (B*T,C) */
+CHECKED Status model_hidden_at(const Model *m, Tape *t, const Batch *batch, int64_t n_block,
+                               real *hidden);
+
 /* Logits after chosen tokens of the batch, as generation needs them; resets the tape first.
  * Shapes  rows: (n_row) of b * T + t; logits: (n_row, vocab_size) */
 CHECKED Status model_logits(const Model *m, Tape *t, const Batch *batch, int64_t n_row,

@@ -41,6 +41,12 @@ static int64_t lowest_trained(const Model *m)
     return lowest;
 }
 
+int64_t model_n_frozen_block(const Model *m)
+{
+    const int64_t lowest = lowest_trained(m);
+    return lowest < 0 ? 0 : lowest;
+}
+
 /* ---- work ---- */
 
 /* Keys a token sees in a causal layer, on average, twice: all T without a window. */

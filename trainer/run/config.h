@@ -35,6 +35,8 @@ typedef struct RunConfig {
     int64_t gradient_accumulation_steps;         /* always 0: resolved into global_batch_size */
     int64_t reduction_groups;                    /* a power of two, at most global / micro */
     bool gradient_checkpointing;
+    const char *prefix_cache; /* auto | on | off */
+    int64_t prefix_cache_limit_bytes;
 
     const char *optim, *lr_scheduler_type;
     int64_t seed, data_seed;

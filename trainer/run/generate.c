@@ -139,17 +139,41 @@ static void fill_batch(Generator *g, Continuation *out)
     }
 }
 
+/* What n tokens from ids on stand for. Owns: *text is the caller's (mem_free) */
+static Status text_of(const Generator *g, const int32_t *ids, int64_t n, char **text,
+                      int64_t *n_text)
+{
+    Status rc = ST_OK;
+    *n_text = tokenizer_decode(g->m->tokenizer, ids, n, TOKENIZER_SKIP_SPECIAL, NULL, 0);
+    *text = mem_alloc((size_t)*n_text + 1);
+    CHECK(*text, NOMEM, "a text of %lld bytes", LL(*n_text));
+    tokenizer_decode(g->m->tokenizer, ids, n, TOKENIZER_SKIP_SPECIAL, *text, *n_text);
+out:
+    return rc;
+}
+
+/* The new tokens as they read behind the last one of the prompt: alone, some tokenizers drop the space in front of them. */
 static Status decode(const Generator *g, const Row *r, Continuation *c)
 {
     Status rc = ST_OK;
+    char *last = NULL, *both = NULL;
     const int32_t *ids = r->ids + r->n_prompt;
-    c->n_bytes =
-        tokenizer_decode(g->m->tokenizer, ids, c->n_token, TOKENIZER_SKIP_SPECIAL, NULL, 0);
+    int64_t n_last = 0, n_both = 0;
+    const bool has_last = r->n_prompt > 0;
     mem_free(c->text);
-    c->text = mem_alloc((size_t)c->n_bytes + 1);
-    CHECK(c->text, NOMEM, "a text of %lld bytes", LL(c->n_bytes));
-    tokenizer_decode(g->m->tokenizer, ids, c->n_token, TOKENIZER_SKIP_SPECIAL, c->text, c->n_bytes);
+    c->text = NULL;
+    TRY(text_of(g, ids, c->n_token, &c->text, &c->n_bytes));
+    TRY(text_of(g, ids - has_last, has_last, &last, &n_last));
+    TRY(text_of(g, ids - has_last, has_last + c->n_token, &both, &n_both));
+    if (n_both - n_last < c->n_bytes || memcmp(both, last, (size_t)n_last) != 0) goto out;
+    memmove(both, both + n_last, (size_t)(n_both - n_last) + 1);
+    mem_free(c->text);
+    c->text = both;
+    c->n_bytes = n_both - n_last;
+    both = NULL;
 out:
+    mem_free(both);
+    mem_free(last);
     return rc;
 }
 
@@ -172,7 +196,7 @@ static Status take_token(Generator *g, Row *r, const real *logits, Continuation 
     const int32_t id = sample_token(&sample, logits, g->n_id, rng_uniform(&r->rng), g->room);
     CHECK(id >= 0, NONFINITE, "token %lld: its logits are not finite", LL(r->n));
     r->closed = true;
-    if (id == tokenizer_eos(g->m->tokenizer)) {
+    if (tokenizer_is_end(g->m->tokenizer, id)) {
         c->end = END_EOS;
         TRY(decode(g, r, c));
         goto out;

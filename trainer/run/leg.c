@@ -36,12 +36,13 @@ static bool speaks(const LegRun *r)
     return comm_rank(r->comm) == 0;
 }
 
-json_t *numerics_fingerprint(int n_group)
+json_t *numerics_fingerprint(int n_group, int64_t n_prefix_block)
 {
     const GemmChoice g = gemm_choice();
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "program", SWITCHYARD_VERSION, "gemm",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o*}", "program", SWITCHYARD_VERSION, "gemm",
                      g.backend, "kernels", g.kernels, "compute_dtype", g.compute_dtype,
-                     "vector_kernels", kernels()->name, "reduction_groups", n_group);
+                     "vector_kernels", kernels()->name, "reduction_groups", n_group,
+                     "prefix_blocks", n_prefix_block > 0 ? json_integer(n_prefix_block) : NULL);
 }
 
 const TokenSet *leg_held_out_at(const Job *job, int64_t i, char name[LINE_NAME * 2 + 2])
@@ -80,7 +81,7 @@ static Status adopt_numerics(LegRun *r, const json_t *then)
         progress_note(r->progress, "%s goes on with GEMM %s %s %s, as it began", r->leg->title,
                       gemm_choice().backend, gemm_choice().kernels, gemm_choice().compute_dtype);
     json_decref(r->numerics);
-    r->numerics = numerics_fingerprint(stepper_n_group(r->stepper));
+    r->numerics = stepper_numerics(r->stepper);
     CHECK(r->numerics, NOMEM, "numerics fingerprint");
 out:
     return rc;
@@ -191,7 +192,7 @@ static Status leg_start(LegRun *r)
                                                : status_fail(ST_NOMEM, __FILE__, __LINE__,
                                                              "directories of the leg")));
     TRY(stepper_create(r->comm, r->state, &r->stepper));
-    r->numerics = numerics_fingerprint(stepper_n_group(r->stepper));
+    r->numerics = stepper_numerics(r->stepper);
     TRY(comm_agree(
         r->comm,
         r->numerics ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "numerics fingerprint")));

@@ -57,6 +57,7 @@ int64_t leg_steps_lost(const LegRun *run);
  * NULL past the end. */
 const TokenSet *leg_held_out_at(const Job *job, int64_t i, char name[LINE_NAME * 2 + 2]);
 
-json_t *numerics_fingerprint(
-    int n_group); /* program, GEMM backend and kernels, compute dtype, groups; new reference */
+/* Program, GEMM backend and kernels, compute dtype, reduction groups, and the blocks a prefix cache keeps where there is
+ * one. A new reference, or NULL. */
+json_t *numerics_fingerprint(int n_group, int64_t n_prefix_block);
 #endif

@@ -1,5 +1,6 @@
 /* plan_params.c — what is trained and what is frozen. */
 #include "trainer/run/plan.h"
+#include "trainer/run/prefix_cache.h"
 #include "trainer/run/progress.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -97,6 +98,11 @@ void plan_add_params(const Plan *p, Text *out)
     text_printf(out, "  %-12s %s parameters in %lld tensors\n", "frozen",
                 progress_count((double)params_n_frozen_elem(ps), count), LL(params_n_frozen(ps)));
     add_all_alike(ps, true, out);
+    const int64_t n_kept = prefix_cache_planned(p->job->cfg, p->net.model);
+    if (n_kept > 0)
+        text_printf(
+            out, "  %-12s blocks 0 to %lld run once a row; what they make of it is kept, %s each\n",
+            "", LL(n_kept - 1), progress_bytes(prefix_cache_row_bytes(p->job->cfg), count));
 }
 
 json_t *plan_params_json(const ParamSet *ps, bool frozen)

@@ -281,12 +281,12 @@ out:
 
 /* ---- running ---- */
 
-static Status compare_numerics(Replay *r, int n_group)
+static Status compare_numerics(Replay *r, const Stepper *st)
 {
     Status rc = ST_OK;
     Text t = {0};
     const char *key;
-    json_t *now = numerics_fingerprint(n_group), *value;
+    json_t *now = stepper_numerics(st), *value;
     CHECK(now, NOMEM, "numerics fingerprint");
     json_object_foreach(now, key, value)
     {
@@ -318,7 +318,7 @@ Status replay_run(Replay *r, int64_t n_step)
     TRY(comm_agree(comm, read_record(r, n_step, &record)));
     TRY(comm_agree(comm, state_create(r->cfg, &s)));
     TRY(stepper_create(comm, s, &st));
-    TRY(comm_agree(comm, compare_numerics(r, stepper_n_group(st))));
+    TRY(comm_agree(comm, compare_numerics(r, st)));
     TRY(state_load(comm, s, r->dir, false));
     for (int64_t i = 0; i < record.n; i++) {
         TRY(leg_compute(r->job, &r->leg, s, st, &now));

@@ -31,6 +31,9 @@ const OptSpec RUN_OPTS[] = {
     OPT_I64(RunConfig,   reduction_groups, 8, 1, 1024, "fixed groups of the ordered gradient sum, a power of two; also the most ranks a run can use"),
     OPT_BOOL(RunConfig,  gradient_checkpointing, 0, "recompute each block in the backward pass to save memory"),
 
+    OPT_ENUM(RunConfig,  prefix_cache, "auto", "auto|on|off", "what the frozen blocks below everything trained make of a row is kept on disk for later epochs; auto: with num_train_epochs above 1"),
+    OPT_COUNT(RunConfig, prefix_cache_limit_bytes, 50e9, 0, 1e15, "bytes that may be kept, of all runs together"),
+
     OPT_STR(RunConfig,   optim, "adamw", "optimizer"),
     OPT_STR(RunConfig,   lr_scheduler_type, NULL, "schedule of the learning rate; default: path_switching in a line of that paradigm, else cosine"),
     OPT_I64(RunConfig,   seed, 42, 0, 9e15, "of initial weights and, without data_seed, of the order of the data"),

@@ -5,6 +5,8 @@
 #include "trainer/base/stop.h"
 #include "trainer/base/tree_sum.h"
 #include "trainer/run/evaluate.h"
+#include "trainer/run/leg.h"
+#include "trainer/run/prefix_cache.h"
 #include "trainer/tensor/tape.h"
 #include <math.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@ struct Stepper {
     Tape *tape;
     Batch *batch; /* (micro_batch_size, max_seq_length) */
     TreeSum *sum;
+    PrefixCache *prefix; /* NULL: every block is run */
     int n_group;
     int64_t n_micro;
     int64_t *tally; /* what the ranks tell each other: stop, then loss bits and labels of each
@@ -35,6 +38,7 @@ void stepper_destroy(Stepper *st)
     tree_sum_destroy(st->sum);
     batch_destroy(st->batch);
     tape_destroy(st->tape);
+    prefix_cache_destroy(st->prefix);
     mem_free(st->tally);
     mem_free(st);
 }
@@ -54,6 +58,7 @@ static Status create(const Comm *c, TrainState *s, Stepper **out)
     TRY(tape_create(&st->tape));
     tape_checkpointing(st->tape, cfg->gradient_checkpointing);
     TRY(batch_create(cfg->micro_batch_size, cfg->pack.max_seq_length, &st->batch));
+    TRY(prefix_cache_create(cfg, &s->net, &st->prefix));
     TRY(tree_sum_create(c, st->n_group, params_flat_n(s->net.params), &st->sum));
     *out = st;
     st = NULL;
@@ -67,9 +72,9 @@ Status stepper_create(const Comm *c, TrainState *s, Stepper **st)
     return comm_agree(c, create(c, s, st));
 }
 
-int stepper_n_group(const Stepper *st)
+json_t *stepper_numerics(const Stepper *st)
 {
-    return st->n_group;
+    return numerics_fingerprint(st->n_group, prefix_cache_blocks(st->prefix));
 }
 
 /* Of micro-batch `micro` of the step that runs now; never 0. */
@@ -81,12 +86,20 @@ static uint64_t noise_at(const Stepper *st, int64_t micro)
            1;
 }
 
-static void fill_batch(Stepper *st, const Version *v, int64_t first_sample, int64_t micro)
+/* Loss and gradient of one micro-batch, added to the bound gradient. */
+static Status run_micro(Stepper *st, const Version *v, int64_t first_sample, int64_t micro,
+                        double *loss)
 {
+    Status rc = ST_OK;
     Batch *b = st->batch;
     for (int64_t row = 0; row < b->B; row++)
         version_row(v, version_sample(v, first_sample + micro * b->B + row), row, b);
     b->noise = noise_at(st, micro);
+    if (st->prefix) TRY(prefix_cache_fill(st->prefix, b));
+    TRY(model_loss(st->state->net.model, st->tape, b, true, loss, NULL));
+out:
+    b->hidden = NULL;
+    return rc;
 }
 
 /* The identity of a batch: its sample ids in order. */
@@ -115,8 +128,7 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
         for (int64_t m = g * st->n_micro / st->n_group; m < (g + 1) * st->n_micro / st->n_group;
              m++) {
             double loss = 0;
-            fill_batch(st, v, first_sample, m);
-            TRY(model_loss(st->state->net.model, st->tape, st->batch, true, &loss, NULL));
+            TRY(run_micro(st, v, first_sample, m, &loss));
             memcpy(&st->tally[1 + 2 * m], &loss, sizeof loss);
             st->tally[2 + 2 * m] = st->batch->n_label;
         }
@@ -160,8 +172,7 @@ static Status find_bad_micro(Stepper *st, const Version *v, int64_t first_sample
             double loss = 0;
             float *grad = tree_sum_alone(st->sum);
             params_bind_grad(st->state->net.params, grad);
-            fill_batch(st, v, first_sample, m);
-            TRY(model_loss(st->state->net.model, st->tape, st->batch, true, &loss, NULL));
+            TRY(run_micro(st, v, first_sample, m, &loss));
             if (!isfinite(optim_grad_norm(st->state->net.params, grad, 1.0)) && m < *bad) *bad = m;
         }
 out:

@@ -18,8 +18,8 @@ typedef struct StepResult {
 
 CHECKED Status stepper_create(const Comm *c, TrainState *s, Stepper **st);
 void stepper_destroy(Stepper *st);
-int stepper_n_group(const Stepper *st);   /* reduction groups in use */
-int stepper_groups(const RunConfig *cfg); /* that a stepper of this config will use */
+json_t *stepper_numerics(const Stepper *st); /* numerics_fingerprint; a new reference, or NULL */
+int stepper_groups(const RunConfig *cfg);    /* that a stepper of this config will use */
 
 /* Trains on samples [first, first + global batch) of v at the given rate.
  * Rank    collective

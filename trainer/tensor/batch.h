@@ -1,6 +1,7 @@
 /* batch.h — what data/ gives and models/ take: one micro-batch of packed rows. */
 #ifndef TRAINER_TENSOR_BATCH_H
 #define TRAINER_TENSOR_BATCH_H
+#include "trainer/tensor/real.h"
 #include <stdint.h>
 
 /* B rows of T tokens, row-major (B,T). Documents packed into one row see only themselves: doc_start[b,t] is the
@@ -13,5 +14,7 @@ typedef struct Batch {
     int32_t *doc_start; /* (B,T) */
     int64_t n_label;    /* labels that are not -1 */
     uint64_t noise;     /* key of the random numbers this micro-batch may use (dropout); 0: none */
+    const real *hidden; /* (B*T,C) what the first n_block blocks make of it; NULL: they are run */
+    int64_t n_block;
 } Batch;
 #endif
