@@ -202,7 +202,7 @@ folder) # stored models and tokenizers, whole but for one thing
     bad train    "no config.json" one 65 "$C: |No such file" -- rm $c
     bad logits   "no config.json" one 65 "$dir/m: |config.json" -- rm $c
     bad logits   "a cut config.json" one 65 "$C:15: |expected" -- truncate -s 300 $c
-    bad plan     "no folder" one 65 "$C: |No such file" -- rm -r ../m ;;
+    bad plan     "no folder" one 65 "model_name_or_path: |is no folder here" -- rm -r ../m ;;
 samples) # data of fine-tuning whose second line is bad, and chat templates
     # bad TYPE WHAT "PART|PART|..." LINE: of rows.jsonl
     bad() {

@@ -265,12 +265,17 @@ Status config_fold_adapter(RunConfig *cfg)
     Yaml *root = cfg->tree->root, *list = NULL;
     const Yaml *y = yaml_find(root, "adapter_name_or_path");
     Adapter *a = NULL;
-    char *dir = NULL;
+    char *dir = NULL, place[CONFIG_N_PLACE];
     bool tied;
     if (!y || y->kind != YAML_TEXT || yaml_find(root, "trainable")) goto out;
     dir = config_path_below(cfg->tree->source[y->source].dir, y->text);
     CHECK(dir, NOMEM, "config: no memory for a path");
     TRY(check_options(cfg, y));
+    CHECK(adapter_is(dir), DATA,
+          "%sadapter_name_or_path: %s holds no adapter_config.json; trainer export --to peft makes "
+          "an "
+          "adapter of a run",
+          config_place(cfg->tree, y, place, sizeof place), dir);
     TRY(adapter_open(dir, &a));
     TRY(put_base(a, dir, root));
     TRY(base_is_tied(cfg->tree, &tied));

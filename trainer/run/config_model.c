@@ -25,8 +25,14 @@ Status config_read_model(RunConfig *cfg)
 {
     Status rc = ST_OK;
     ModelConfig stored;
+    char place[CONFIG_N_PLACE];
     const Yaml *block = yaml_find(cfg->tree->root, "model");
     if (!cfg->model_name_or_path || (block && !path_exists(cfg->model_name_or_path))) goto out;
+    CHECK(path_is_dir(cfg->model_name_or_path), DATA,
+          "%smodel_name_or_path: %s is no folder here (nothing is downloaded)",
+          config_place(cfg->tree, config_tree_find(cfg->tree, "model_name_or_path"), place,
+                       sizeof place),
+          cfg->model_name_or_path);
     TRY(model_config_read(cfg->model_name_or_path, &stored));
     for (const Yaml *y = block ? block->first : NULL; y; y = y->next)
         TRY(check_same(cfg, y, &stored));

@@ -21,7 +21,7 @@ void data_counts_text(const TokenSet *ts, Text *out)
 {
     const TokenCounts *c = token_set_counts(ts);
     text_printf(out, "SHA-256 %.12s; learned %lld tokens (%.0f %%)", token_set_fingerprint(ts),
-                LL(c->n_learned), percent(c->n_learned, token_set_n_token(ts)));
+                LL(c->n_learned), percent(c->n_learned, c->n_used));
     if (c->n_dropped > 0) text_printf(out, "; %lld behind the last full row", LL(c->n_dropped));
     if (c->n_cut > 0)
         text_printf(out, "; %lld cut off of %lld %s", LL(c->n_truncated), LL(c->n_cut),

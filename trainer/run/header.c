@@ -10,7 +10,7 @@ static void print_data(const Job *job, Progress *p)
 {
     const Version *own = job_own(job);
     const PathSteps *s = &own->steps;
-    char tokens[16], dropped[64] = "";
+    char tokens[16], dropped[64] = "", branch[48] = "";
     for (int64_t i = 0; i < own->n_set; i++) {
         const TokenSet *ts = own->train[i];
         const TokenCounts *c = token_set_counts(ts);
@@ -31,9 +31,10 @@ static void print_data(const Job *job, Progress *p)
     }
     if (s->n_left > 0)
         snprintf(dropped, sizeof dropped, "; %lld rows fill no batch", LL(s->n_left));
-    progress_header(p, "steps", "%lld to %lld, branch point at %lld, of %lld x %lld tokens%s",
-                    LL(s->first), LL(s->end), LL(s->branch), LL(job->cfg->global_batch_size),
-                    LL(job->cfg->pack.max_seq_length), dropped);
+    if (job->line) snprintf(branch, sizeof branch, ", branch point at %lld", LL(s->branch));
+    progress_header(p, "steps", "%lld to %lld%s, of %lld x %lld tokens%s", LL(s->first), LL(s->end),
+                    branch, LL(job->cfg->global_batch_size), LL(job->cfg->pack.max_seq_length),
+                    dropped);
 }
 
 static void print_machine(const Plan *plan, Progress *p)
