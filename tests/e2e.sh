@@ -39,6 +39,16 @@ ranks) # ranks and threads change who computes what, never the bits
         same "losses of v2" "$(metric_steps "$dir/r1:1/v2/metrics.jsonl" branch | digest)" \
             "$(metric_steps "$out/v2/metrics.jsonl" branch | digest)"
     done ;;
+profile) # op by op, and the parts make up the whole; the bits are those of a run without
+    expect_run 1 "output_dir=$dir/without"
+    : >"$dir/log"
+    expect_run 1 --np 2 "output_dir=$dir/with" --profile
+    same "v1" "$(payload "$dir/without/releases/v1")" "$(payload "$dir/with/releases/v1")"
+    grep -q '^profile: 30 steps of' "$dir/log" || { cat "$dir/log"; fail "no table of 30 steps"; }
+    for row in linear attention ce_head rmsnorm optimizer 'gradient sum' data saving; do
+        grep -q "^$row " "$dir/log" || { cat "$dir/log"; fail "no row of $row"; }
+    done
+    same "sum of all shares, in percent" 100 "$(awk '/^op /{on=1} /^outside steps/{on=0} on && /%/ && !/^all /{sub(/ %.*/, ""); sum += $NF} END {printf "%.0f", sum}' "$dir/log")" ;;
 methods) # small trainable sets are trained as exactly as the whole: any ranks, stopped or not, recomputed or not, run again
     set -f # patterns are not the shell's
     lora="finetuning_type=lora lora_r=4 lora_dropout=0.2 modules_to_save=[lm_head] loraplus_lr_ratio=4"

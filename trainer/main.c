@@ -18,7 +18,7 @@ static const struct {
 
 static void print_usage(FILE *out)
 {
-    fprintf(out, "trainer [train] x.yaml [key=value ...]\n");
+    fprintf(out, "trainer [train] x.yaml [--profile] [key=value ...]\n");
     for (int64_t i = 1; i < N_OF(VERBS); i++)
         fprintf(out, "trainer %-10s %s\n%20s%s\n", VERBS[i].name, VERBS[i].args, "", VERBS[i].help);
     fprintf(out, "trainer --version\n");

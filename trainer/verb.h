@@ -7,7 +7,7 @@
 /* name, arguments, what it does */
 // clang-format off
 #define VERB_LIST(X) \
-    X(train,    "x.yaml [key=value ...]",           "train what the config says; goes on where it stopped") \
+    X(train,    "x.yaml [--profile] [key=value ...]", "train what the config says; goes on where it stopped; --profile: op by op, what took the time") \
     X(plan,     "x.yaml [--lr] [--json] [--no-calibrate] [key=value ...]", "what will be trained, seen and spent; nothing is run") \
     X(preprocess, "x.yaml [--show N] [--json] [key=value ...]", "tokenize into the cache; count, and show samples with what is learned marked") \
     X(lineage,  "DIR [--json]",                     "the line in DIR as a tree") \

@@ -2,6 +2,7 @@
 #include "trainer/run/leg.h"
 #include "trainer/base/log.h"
 #include "trainer/base/mem.h"
+#include "trainer/base/profile.h"
 #include "trainer/base/stop.h"
 #include "trainer/io/files.h"
 #include "trainer/run/events.h"
@@ -266,11 +267,14 @@ static Status evaluate(LegRun *r, bool into_metrics, json_t *held_out)
         if (token_set_n_row(set) == 0) continue;
         const double begin = clock_s();
         watchdog_enter(WATCH_STEP, r->state->step);
+        const int before = profile_enter(PROFILE_APART, "evaluation");
         MetricsEval e = {.path = r->leg->path,
                          .version = r->v->name[0] ? r->v->name : NULL,
                          .step = r->state->step - 1,
                          .eval = name};
-        TRY(stepper_evaluate(r->stepper, set, r->v->cfg->eval_max_tokens, &e.loss, &e.tokens));
+        rc = stepper_evaluate(r->stepper, set, r->v->cfg->eval_max_tokens, &e.loss, &e.tokens);
+        profile_leave(before);
+        TRY(rc);
         e.seconds = clock_s() - begin;
         if (held_out) json_object_set_new(held_out, name, json_real(e.loss));
         if (!into_metrics || !speaks(r)) continue;
@@ -425,9 +429,14 @@ static Status leg_step(LegRun *r)
     TrainState *s = r->state;
     StepResult result;
     const double begin = clock_s();
+    const int before = profile_enter(PROFILE_PHASE, "between ops");
     watchdog_enter(WATCH_STEP, s->step);
-    TRY(leg_compute(r->job, r->leg, s, r->stepper, &result));
-    TRY(comm_agree(r->comm, speaks(r) ? report_step(r, &result, clock_s() - begin) : ST_OK));
+    rc = leg_compute(r->job, r->leg, s, r->stepper, &result);
+    if (rc == ST_OK)
+        rc = comm_agree(r->comm, speaks(r) ? report_step(r, &result, clock_s() - begin) : ST_OK);
+    profile_step_done();
+    profile_leave(before);
+    TRY(rc);
     if (s->step == r->leg->to) goto out;
     if (cfg->eval_steps > 0 && s->step % cfg->eval_steps == 0) TRY(evaluate_step(r));
     if (result.stop) TRY(stop_here(r));

@@ -2,6 +2,7 @@
  */
 #include "trainer/run/state.h"
 #include "trainer/base/mem.h"
+#include "trainer/base/profile.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -151,6 +152,7 @@ Status state_save(const Comm *c, const TrainState *s, const SaveNote *note, bool
 {
     Status rc = ST_OK;
     TensorList l = {0};
+    const int before = profile_enter(PROFILE_APART, "saving");
     CkptInfo info = {.step = s->step,
                      .tokens = s->tokens,
                      .samples = note->samples,
@@ -171,6 +173,7 @@ Status state_save(const Comm *c, const TrainState *s, const SaveNote *note, bool
     TRY(comm_agree(c, local));
     TRY(ckpt_write(c, dir, &info, l.t, l.n));
 out:
+    profile_leave(before);
     json_decref(info.config);
     json_decref(info.extra);
     list_fini(&l);

@@ -2,6 +2,7 @@
  * out the groups. */
 #include "trainer/run/step.h"
 #include "trainer/base/mem.h"
+#include "trainer/base/profile.h"
 #include "trainer/base/stop.h"
 #include "trainer/base/tree_sum.h"
 #include "trainer/run/evaluate.h"
@@ -92,9 +93,11 @@ static Status run_micro(Stepper *st, const Version *v, int64_t first_sample, int
 {
     Status rc = ST_OK;
     Batch *b = st->batch;
+    const int before = profile_enter(PROFILE_PHASE, "data");
     for (int64_t row = 0; row < b->B; row++)
         version_row(v, version_sample(v, first_sample + micro * b->B + row), row, b);
     b->noise = noise_at(st, micro);
+    profile_leave(before);
     if (st->prefix) TRY(prefix_cache_fill(st->prefix, b));
     TRY(model_loss(st->state->net.model, st->tape, b, true, loss, NULL));
 out:
@@ -122,7 +125,9 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
     tree_sum_leaves(st->sum, &first, &end);
     memset(st->tally, 0, (size_t)(1 + 2 * st->n_micro) * sizeof *st->tally);
     for (int g = first; g < end; g++) {
+        const int before = profile_enter(PROFILE_PHASE, "gradient sum");
         float *grad = tree_sum_leaf(st->sum);
+        profile_leave(before);
         CHECK(grad, NOMEM, "gradient: %lld floats", LL(params_flat_n(st->state->net.params)));
         params_bind_grad(st->state->net.params, grad);
         for (int64_t m = g * st->n_micro / st->n_group; m < (g + 1) * st->n_micro / st->n_group;
@@ -132,7 +137,9 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
             memcpy(&st->tally[1 + 2 * m], &loss, sizeof loss);
             st->tally[2 + 2 * m] = st->batch->n_label;
         }
+        const int again = profile_enter(PROFILE_PHASE, "gradient sum");
         tree_sum_leaf_done(st->sum);
+        profile_leave(again);
     }
     st->tally[0] = stop_requested();
 out:
@@ -217,19 +224,30 @@ Status stepper_run(Stepper *st, const Version *v, int64_t first_sample, SchedPoi
     Status rc = ST_OK;
     TrainState *s = st->state;
     *out = (StepResult){0};
-    TRY(comm_agree(st->comm, forward_backward(st, v, first_sample)));
+    const Status computed = forward_backward(st, v, first_sample);
+    int before = profile_enter(PROFILE_PHASE, "waiting for ranks");
+    rc = comm_agree(st->comm, computed);
+    profile_leave(before);
+    TRY(rc);
     comm_sum_i64(st->comm, st->tally,
                  (int)(1 + 2 * st->n_micro)); /* each entry comes from one rank: exact */
+    before = profile_enter(PROFILE_PHASE, "gradient sum");
     const float *grad = tree_sum_finish(st->sum);
+    profile_leave(before);
     const int64_t bad = read_tally(st, out);
     CHECK(out->n_label > 0, DATA, "step %lld: no token of the batch carries a label", LL(s->step));
     const double scale = 1.0 / (double)out->n_label;
+    before = profile_enter(PROFILE_PHASE, "gradient norm");
     out->grad_norm = optim_grad_norm(s->net.params, grad, scale);
+    profile_leave(before);
     hash_batch(st, v, first_sample, out->batch_hash);
+    before = profile_enter(PROFILE_PHASE, "optimizer");
     if (bad >= 0 || !isfinite(out->grad_norm))
-        TRY(refuse_update(st, v, first_sample, bad, out));
+        rc = refuse_update(st, v, first_sample, bad, out);
     else
         optim_step(s->optim, s->net.params, grad, scale, out->grad_norm, at.lr, at.beta2);
+    profile_leave(before);
+    TRY(rc);
     s->lr = at.lr;
     s->step++;
     s->tokens += st->n_micro * st->batch->B * st->batch->T;

@@ -5,6 +5,8 @@
  * read, so each number is converted about once. Panels and tiles are pure functions of the shape.
  * A few rows against 16-bit weights, which is what generating does, are bound by memory: there the
  * weights go from file to registers without a panel. */
+#include "trainer/base/log.h"
+#include "trainer/base/profile.h"
 #include "trainer/tensor/bf16.h"
 #include "trainer/tensor/dtype.h"
 #include "trainer/tensor/gemm_backend.h"
@@ -165,7 +167,7 @@ static void multiply_few_rows(int64_t m, int64_t n, int64_t k, Mat a, Mat b, rea
                              b.ld, beta != 0, c + j, ldc);
 }
 
-void gemm(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c, int64_t ldc)
+static void multiply(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c, int64_t ldc)
 {
     if (m <= 0 || n <= 0) return;
     if (k <= 0) {
@@ -193,6 +195,13 @@ void gemm(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c, int
                             ldc);
             }
         }
+}
+
+void gemm(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c, int64_t ldc)
+{
+    const double begin = profile_is_on ? clock_s() : 0;
+    multiply(m, n, k, a, b, beta, c, ldc);
+    if (profile_is_on) profile_product(m, n, k, clock_s() - begin);
 }
 
 void gemm_here(int64_t m, int64_t n, int64_t k, real alpha, Mat a, Mat b, real beta, real *c,

@@ -5,6 +5,7 @@
  * is done. */
 #include "trainer/tensor/tape.h"
 #include "trainer/base/mem.h"
+#include "trainer/base/profile.h"
 #include "trainer/tensor/arena.h"
 #include <omp.h>
 
@@ -189,7 +190,9 @@ Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const vo
     }
     if (!keep || !op->bwd_gives_out) {
         TRY(tape_take_scratch(t, k, op->name));
+        const int before = profile_enter(PROFILE_FORWARD, op->name);
         op->fwd(k);
+        profile_leave(before);
     }
     arena_release(&t->values, mark);
     *y = out;
@@ -288,7 +291,9 @@ static Status tape_op_backward(Tape *t, Record *r)
         }
     }
     TRY(tape_take_scratch(t, k, r->op->name));
+    const int before = profile_enter(PROFILE_BACKWARD, r->op->name);
     r->op->bwd(k);
+    profile_leave(before);
     for (int i = 0; i < k->n_in; i++) k->in[i]->grad_blank = false;
     tape_free_grad(t, k->out);
     arena_release(&t->values, mark);
