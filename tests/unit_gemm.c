@@ -3,6 +3,7 @@
 #include "trainer/base/rng.h"
 #include "trainer/tensor/bf16.h"
 #include "trainer/tensor/gemm.h"
+#include "trainer/tensor/kernels/kernel.h"
 #include <float.h>
 #include <math.h>
 #include <omp.h>
@@ -75,8 +76,12 @@ typedef struct Case {
     float beta;
 } Case;
 
+typedef void Product(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c,
+                     int64_t ldc);
+
 /* One product against sums in double; `stride` > 1 looks at every stride-th element only. */
-static void check_product(const Case *t, uint64_t seed, bool bf16, int64_t stride)
+static void check_product_by(Product *product, const Case *t, uint64_t seed, bool bf16,
+                             int64_t stride)
 {
     Rng rng;
     rng_init(&rng, seed, 0);
@@ -86,7 +91,7 @@ static void check_product(const Case *t, uint64_t seed, bool bf16, int64_t strid
     float *c = mem_array(n_c, sizeof *c), *before = mem_array(n_c, sizeof *c);
     for (int64_t i = 0; i < n_c; i++)
         c[i] = before[i] = t->beta == 0 ? NAN : (float)rng_uniform(&rng);
-    gemm(t->m, t->n, t->k, a.mat, b.mat, t->beta, c, ldc);
+    product(t->m, t->n, t->k, a.mat, b.mat, t->beta, c, ldc);
     int64_t n_spoiled = 0;
     for (int64_t at = 0; at < n_c; at += stride) {
         const int64_t i = at / ldc, j = at % ldc;
@@ -112,6 +117,11 @@ static void check_product(const Case *t, uint64_t seed, bool bf16, int64_t strid
     stored_free(&b);
     mem_free(c);
     mem_free(before);
+}
+
+static void check_product(const Case *t, uint64_t seed, bool bf16, int64_t stride)
+{
+    check_product_by(gemm, t, seed, bf16, stride);
 }
 
 static Case random_case(Rng *rng, const Dtype *dtypes, uint64_t n_dtype)
@@ -148,6 +158,26 @@ START_TEST(agrees_with_sums_in_double)
         gemm_fini();
     }
     T_EQ_I64(mem_live(), live);
+}
+END_TEST
+
+START_TEST(thin_products_agree_with_sums_in_double)
+{
+    static const char *const sets[] = {"plain", "avx2", "avx512"};
+    static const int64_t shapes[][3] = {{515, 16, 96}, {300, 130, 8}, {16, 200, 515}, {7, 9, 600},
+                                        {129, 64, 64}, {64, 300, 33}, {130, 257, 5},  {1, 1, 1}};
+    Rng rng;
+    rng_init(&rng, 3, 0);
+    for (int64_t s = 0; s < N_OF(sets); s++) {
+        if (!kernels_use(sets[s])) continue;
+        for (int64_t i = 0; i < 40; i++) {
+            Case t = random_case(&rng, (const Dtype[]){DT_F32}, 1);
+            const int64_t *shape = shapes[i % N_OF(shapes)];
+            t.m = shape[0], t.n = shape[1], t.k = shape[2];
+            check_product_by(gemm_thin, &t, (uint64_t)i, false, 1);
+        }
+    }
+    kernels_use(NULL);
 }
 END_TEST
 
@@ -296,6 +326,7 @@ START_TEST(handles_empty_products)
         gemm(2, 0, 2, none, none, 0, c, 2);
         gemm(2, 2, 0, none, none, 1, c, 3);
         gemm_here(2, 2, 0, 1, none, none, 1, c, 3);
+        gemm_thin(2, 2, 0, none, none, 1, c, 3);
         ck_assert_double_eq((double)(c[0] + c[1] + c[3] + c[4]), 12);
         gemm(2, 2, 0, none, none, 0, c, 3);
         ck_assert_double_eq((double)(c[0] + c[1] + c[3] + c[4]), 0);
@@ -416,6 +447,7 @@ int main(int argc, char **argv)
     program = argv[0];
     if (argc > 1 && strcmp(argv[1], "--show-environment") == 0) return show_environment(argv);
     const TTest *t[] = {agrees_with_sums_in_double,
+                        thin_products_agree_with_sums_in_double,
                         widens_stored_bf16_and_f16,
                         rounds_operands_to_bf16_when_asked,
                         cuts_long_products_without_seams,

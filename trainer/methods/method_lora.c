@@ -252,7 +252,8 @@ static int64_t lora_width(const void *self, int64_t block)
     for (int64_t i = 0; i < lo->n_pair; i++) {
         const Site *site = lo->pair[i].site;
         if (site->layer != block) continue;
-        width += lo->opt->lora_r + 2 * site->n_out; /* the thin product, the update, the sum */
+        width +=
+            lo->opt->lora_r; /* the thin product; the update lies where the layer's output lies */
         if (lo->opt->lora_dropout > 0) width += site->n_in;
     }
     return width;
@@ -273,16 +274,14 @@ static Status lora_linear(void *self, Tape *t, const Site *site, uint64_t noise,
     Status rc = ST_OK;
     const Lora *lo = self;
     const LoraPair *p = find_pair(lo, site);
-    Tensor *a, *b, *h, *update;
+    Tensor *a, *b;
     *y = y0;
     if (!p) goto out;
     if (noise != 0)
         TRY(tape_dropout(t, x, &(DropoutArg){lo->opt->lora_dropout, noise, p->stream}, &x));
     TRY(tape_param(t, p->a, &a));
     TRY(tape_param(t, p->b, &b));
-    TRY(tape_linear(t, x, a, NULL, &h));      /* (N,in) (r,in)^T  -> (N,r)   */
-    TRY(tape_linear(t, h, b, NULL, &update)); /* (N,r)  (out,r)^T -> (N,out) */
-    TRY(tape_axpy(t, y0, lo->scale, update, y));
+    TRY(tape_low_rank_over(t, y0, lo->scale, x, a, b, y)); /* (N,out) */
 out:
     return rc;
 }

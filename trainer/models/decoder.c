@@ -63,10 +63,10 @@ Status decoder_block(const void *net, int64_t layer, Tape *t, const Piece *p, Te
     TRY(norm_forward(t, l->input_layernorm, eps, x, &h));
     TRY(rotary_attention_forward(t, &l->attention, p, l->windowed ? &p->window : &p->attention, h,
                                  &h));
-    TRY(tape_add(t, x, h, &x));
+    TRY(tape_add_over(t, h, x, &x));
     TRY(norm_forward(t, l->post_attention_layernorm, eps, x, &h));
     TRY(gated_mlp_forward(t, &l->mlp, ACT_SILU, p, h, &h));
-    TRY(tape_add(t, x, h, y));
+    TRY(tape_add_over(t, h, x, y));
 out:
     return rc;
 }
@@ -183,7 +183,7 @@ int64_t decoder_block_width(const ModelConfig *c)
 {
     const int64_t A = c->num_attention_heads * c->head_dim,
                   K = c->num_key_value_heads * c->head_dim;
-    return 6 * c->hidden_size          /* two norms, two sublayers, two sums */
+    return 4 * c->hidden_size          /* two norms, two sublayers, the sums in their place */
            + 2 * A + K                 /* q before and after rotation, v */
            + 2 * K + A                 /* k before and after rotation, attention */
            + 3 * c->intermediate_size; /* gate, up, their product */

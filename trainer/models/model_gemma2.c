@@ -58,11 +58,11 @@ static Status gemma2_block(const void *net, int64_t layer, Tape *t, const Piece 
     TRY(gemma2_norm(t, p, l->input_layernorm, x, &h));
     TRY(rotary_attention_forward(t, &l->attention, p, &keys, h, &h));
     TRY(gemma2_norm(t, p, l->post_attention_layernorm, h, &h));
-    TRY(tape_add(t, x, h, &x));
+    TRY(tape_add_over(t, h, x, &x));
     TRY(gemma2_norm(t, p, l->pre_feedforward_layernorm, x, &h));
     TRY(gated_mlp_forward(t, &l->mlp, ACT_GELU_TANH, p, h, &h));
     TRY(gemma2_norm(t, p, l->post_feedforward_layernorm, h, &h));
-    TRY(tape_add(t, x, h, y));
+    TRY(tape_add_over(t, h, x, y));
 out:
     return rc;
 }

@@ -67,10 +67,10 @@ static Status gpt2_block(const void *net, int64_t layer, Tape *t, const Piece *p
     Tensor *h;
     TRY(layernorm_forward(t, &l->ln_1, eps, x, &h));
     TRY(gpt2_attention(t, l, p, h, &h));
-    TRY(tape_add(t, x, h, &x));
+    TRY(tape_add_over(t, h, x, &x));
     TRY(layernorm_forward(t, &l->ln_2, eps, x, &h));
     TRY(gpt2_mlp(t, l, p, h, &h));
-    TRY(tape_add(t, x, h, y));
+    TRY(tape_add_over(t, h, x, y));
 out:
     return rc;
 }
@@ -141,7 +141,7 @@ static double gpt2_init_std(const ModelConfig *cfg, const Param *w)
 
 static int64_t gpt2_block_width(const ModelConfig *c)
 {
-    return 6 * c->hidden_size          /* two norms, two sublayers, two sums */
+    return 4 * c->hidden_size          /* two norms, two sublayers, the sums in their place */
            + 3 * c->hidden_size        /* q, k and v in one */
            + 4 * c->hidden_size        /* and apart, attention */
            + 2 * c->intermediate_size; /* before and after gelu */

@@ -18,6 +18,7 @@ typedef struct Tensor {
     real *val;            /* the same numbers where dtype is DT_REAL, else NULL */
     real *grad;           /* same shape as val; NULL: no gradient wanted, skip the work */
     bool needs_grad;      /* lies above a trainable parameter */
+    bool may_be_overwritten; /* no backward of its own wants val again: tape_call_over */
     bool grad_blank; /* grad holds anything, NaN too: the first to add to it has to write (below) */
 } Tensor;
 
@@ -81,7 +82,7 @@ typedef struct OpCase {
  * can fail. fwd    in, arg -> out->val, saved. bwd    adds the derivative of sum(out->val *
  * out->grad) to every in[i]->grad that is not NULL. bwd_gives_out: bwd writes out->val as well, and
  * the tape leaves fwd out where a bwd will follow (for a loss whose backward computes the forward
- * anyway). Then out->val is valid after tape_backward only. All three: OpenMP inside; bits do not
+ * anyway). Then out->val is valid after tape_backward only. bwd_reads_out: bwd reads out->val. All three: OpenMP inside; bits do not
  * depend on the thread count. */
 typedef struct OpDef {
     const char *name;
@@ -90,7 +91,7 @@ typedef struct OpDef {
     void (*bwd)(OpCall *k);
     const OpCase *cases;
     int64_t n_case;
-    bool bwd_gives_out;
+    bool bwd_gives_out, bwd_reads_out;
 } OpDef;
 
 void op_out(OpCall *k, int n_dim, const int64_t *dim); /* the shape of k->out; used in shape */
@@ -148,6 +149,9 @@ typedef struct ActivationArg {
 typedef struct AddArg {
     double c; /* y = a + c b */
 } AddArg;
+typedef struct LowRankArg {
+    double c; /* y = y0 + c (x a^T) b^T */
+} LowRankArg;
 typedef struct ScaleArg {
     double c;
 } ScaleArg;

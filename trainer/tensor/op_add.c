@@ -17,10 +17,10 @@ out:
 
 static void add_fwd(OpCall *k)
 {
-    const real *restrict a = k->in[0]->val, *restrict b = k->in[1]->val;
+    const real *a = k->in[0]->val, *restrict b = k->in[1]->val;
     const real c = (real)((const AddArg *)k->arg)->c;
-    real *restrict y = k->out->val;
-#pragma omp parallel for schedule(static)
+    real *y = k->out->val; /* may be a */
+#pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < k->out->n; i++) y[i] = a[i] + c * b[i];
 }
 
@@ -29,7 +29,7 @@ static void add_bwd(OpCall *k)
     const real *restrict dy = k->out->grad;
     for (int j = 0; j < 2; j++) {
         real *restrict dx = k->in[j]->grad;
-        if (!dx) continue;
+        if (!dx || dx == dy) continue;
         const bool blank = k->in[j]->grad_blank;
         const real c = j == 0 ? 1 : (real)((const AddArg *)k->arg)->c;
 #pragma omp parallel for schedule(static)

@@ -336,4 +336,5 @@ const OpDef op_attention = {.name = "attention",
                             .fwd = attention_fwd,
                             .bwd = attention_bwd,
                             .cases = attention_cases,
-                            .n_case = N_OF(attention_cases)};
+                            .n_case = N_OF(attention_cases),
+                            .bwd_reads_out = true};

@@ -8,6 +8,7 @@
  *   attention   q (Nq,H*D), k (Nk,Hkv*D), v (Nk,Hkv*D); keys  -> y (Nq,H*D)
  *   activation  x (N,I) [, up (N,I)]; f                       -> y (N,I) = f(x) [up]
  *   add         a, b of one shape; c                          -> y = a + c b
+ *   low_rank    y0 (N,O), x (N,I), a (r,I), b (O,r); c        -> y (N,O) = y0 + c (x a^T) b^T
  *   scale       x; c                                          -> y = c x
  *   dropout     x; p, seed, stream                            -> y = x mask / (1 - p)
  *   columns     x (N,C); first, n                             -> y (N,n)
@@ -24,6 +25,7 @@
     X(attention)   \
     X(activation)  \
     X(add)         \
+    X(low_rank)    \
     X(scale)       \
     X(dropout)    \
     X(columns)     \

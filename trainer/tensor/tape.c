@@ -18,6 +18,7 @@ typedef struct Record {
     struct Record *before;
     const OpDef *op; /* NULL: a block to be computed again */
     OpCall call;     /* of a block: in[0] and out only */
+    bool over;       /* out lies where in[0] lay */
     Block block;
 } Record;
 
@@ -151,8 +152,8 @@ out:
     return rc;
 }
 
-Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
-                 size_t arg_bytes, Tensor **y)
+static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
+                       size_t arg_bytes, bool over, Tensor **y)
 {
     Status rc = ST_OK;
     Tensor *out = NULL;
@@ -161,7 +162,7 @@ Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const vo
     ASSERT(n_in <= OP_MAX_IN);
     TAKE(out, t, 1, sizeof *out, op->name);
     *out = (Tensor){0};
-    Record rec = {.op = op, .call = {.n_in = n_in, .arg = arg, .out = out}};
+    Record rec = {.op = op, .call = {.n_in = n_in, .arg = arg, .out = out}, .over = over};
     OpCall *k = &rec.call;
     for (int i = 0; i < n_in; i++) {
         k->in[i] = in[i];
@@ -171,7 +172,11 @@ Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const vo
     k->n_scratch = tape_round(k->n_scratch);
     k->n_scratch_thread = tape_round(k->n_scratch_thread);
     out->needs_grad = needs_grad;
-    TAKE(out->val, t, out->n, sizeof(real), op->name);
+    out->may_be_overwritten = !op->bwd_reads_out;
+    if (over)
+        out->val = in[0]->val;
+    else
+        TAKE(out->val, t, out->n, sizeof(real), op->name);
     out->raw = out->val;
 
     const bool keep = needs_grad && t->recording;
@@ -198,6 +203,18 @@ Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const vo
     *y = out;
 out:
     return rc;
+}
+
+Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
+                 size_t arg_bytes, Tensor **y)
+{
+    return tape_run(t, op, n_in, in, arg, arg_bytes, false, y);
+}
+
+Status tape_call_over(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
+                      size_t arg_bytes, Tensor **y)
+{
+    return tape_run(t, op, n_in, in, arg, arg_bytes, in[0]->may_be_overwritten, y);
 }
 
 /* Drops everything since the mark but y, which moves down to it. It moves towards lower addresses
@@ -278,11 +295,19 @@ static bool tape_is_twice(const OpCall *k, int i)
     return false;
 }
 
+/* The gradient of out becomes that of in[0], as it is. */
+static bool tape_hands_over(const Record *r)
+{
+    return r->over && r->call.in[0]->needs_grad && !r->call.in[0]->grad;
+}
+
 static Status tape_op_backward(Tape *t, Record *r)
 {
     Status rc = ST_OK;
     OpCall *k = &r->call;
     const ArenaMark mark = arena_mark(&t->values);
+    const bool hands_over = tape_hands_over(r);
+    if (hands_over) k->in[0]->grad = k->out->grad;
     for (int i = 0; i < k->n_in; i++) {
         TRY(tape_want_grad(t, k->in[i]));
         if (tape_is_twice(k, i) && k->in[i]->grad_blank) {
@@ -295,7 +320,10 @@ static Status tape_op_backward(Tape *t, Record *r)
     r->op->bwd(k);
     profile_leave(before);
     for (int i = 0; i < k->n_in; i++) k->in[i]->grad_blank = false;
-    tape_free_grad(t, k->out);
+    if (hands_over)
+        k->out->grad = NULL;
+    else
+        tape_free_grad(t, k->out);
     arena_release(&t->values, mark);
 out:
     return rc;

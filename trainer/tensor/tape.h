@@ -42,6 +42,12 @@ CHECKED Status tape_block(Tape *t, TapeBlockFn fn, const void *ctx, size_t ctx_b
 CHECKED Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
                          size_t arg_bytes, Tensor **y);
 
+/* The same for an op that adds to its first input: y lies where in[0] lay, and takes over its gradient, so that neither is
+ * copied. Nobody else may read in[0]; where its maker's backward would (bwd_reads_out), or it is a leaf, y lies apart. The
+ * op reads in[0]->val only to write out->val, and leaves in[0] alone in bwd when in[0]->grad == out->grad. */
+CHECKED Status tape_call_over(Tape *t, const OpDef *op, int n_in, Tensor *const *in,
+                              const void *arg, size_t arg_bytes, Tensor **y);
+
 /* pad_id: this row gets no gradient from being looked up; -1: none. */
 CHECKED Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, int64_t pad_id,
                               Tensor **y);
@@ -65,6 +71,11 @@ CHECKED Status tape_glu(Tape *t, Activation f, Tensor *gate, Tensor *up,
 CHECKED Status tape_swiglu(Tape *t, Tensor *gate, Tensor *up, Tensor **y);
 CHECKED Status tape_add(Tape *t, Tensor *a, Tensor *b, Tensor **y);
 CHECKED Status tape_axpy(Tape *t, Tensor *a, double c, Tensor *b, Tensor **y);      /* a + c b */
+/* The same, y in the place of a, which nobody else may read. */
+CHECKED Status tape_add_over(Tape *t, Tensor *a, Tensor *b, Tensor **y);
+/* y0 + c (x a^T) b^T in the place of y0, which nobody else may read. */
+CHECKED Status tape_low_rank_over(Tape *t, Tensor *y0, double c, Tensor *x, Tensor *a, Tensor *b,
+                                  Tensor **y);
 CHECKED Status tape_scale(Tape *t, double c, Tensor *x, Tensor **y);                /* c x */
 CHECKED Status tape_dropout(Tape *t, Tensor *x, const DropoutArg *arg, Tensor **y); /* p = 0: x */
 CHECKED Status tape_columns(Tape *t, Tensor *x, int64_t first, int64_t n, Tensor **y);

@@ -77,6 +77,19 @@ Status tape_axpy(Tape *t, Tensor *a, double c, Tensor *b, Tensor **y)
     return tape_call(t, &op_add, 2, (Tensor *[]){a, b}, &arg, sizeof arg, y);
 }
 
+Status tape_add_over(Tape *t, Tensor *a, Tensor *b, Tensor **y)
+{
+    const AddArg arg = {1};
+    return tape_call_over(t, &op_add, 2, (Tensor *[]){a, b}, &arg, sizeof arg, y);
+}
+
+Status tape_low_rank_over(Tape *t, Tensor *y0, double c, Tensor *x, Tensor *a, Tensor *b,
+                          Tensor **y)
+{
+    const LowRankArg arg = {c};
+    return tape_call_over(t, &op_low_rank, 4, (Tensor *[]){y0, x, a, b}, &arg, sizeof arg, y);
+}
+
 Status tape_scale(Tape *t, double c, Tensor *x, Tensor **y)
 {
     const ScaleArg arg = {c};

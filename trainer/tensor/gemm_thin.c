@@ -1,0 +1,137 @@
+/* gemm_thin.c — products with one thin side, as low-rank updates have them: bound by memory, so every large operand
+ * is read once and as it is stored, and nothing is rounded.
+ *
+ * C is cut into fixed tiles that threads share. In a tile, panels of B that stay in the first-level cache (copied where B
+ * is transposed or ragged) meet strips of STRIP rows of A. The inner index runs from 0 to k in order, one chain of fused
+ * additions per element, whatever the cuts. */
+#include "trainer/base/log.h"
+#include "trainer/base/profile.h"
+#include "trainer/tensor/gemm.h"
+#include "trainer/tensor/kernels/kernel.h"
+#include <string.h>
+
+enum {
+    STRIP = 8,         /* rows of A and C at a time; even */
+    PANEL_COLS = 256,  /* of B, at most; a multiple of the lanes */
+    PANEL_SIZE = 8192, /* numbers in a panel of B */
+    ROWS = 128,        /* of a tile of C with few columns or a short inner length */
+    FEW = 64,          /* rows of C up to which its columns are shared out instead */
+};
+
+typedef struct Thin {
+    int64_t m, n, k;
+    Mat a, b;
+    bool add;
+    real *c;
+    int64_t ldc;
+    int64_t rows, cols;               /* of a tile of C */
+    int64_t panel_cols, panel_length; /* of a panel of B */
+} Thin;
+
+static int64_t min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t round_up(int64_t n, int64_t step)
+{
+    return (n + step - 1) / step * step;
+}
+
+static const real *at(const Mat *x, int64_t i, int64_t j)
+{
+    return (const real *)x->p + (x->trans ? j * x->ld + i : i * x->ld + j);
+}
+
+static Thin cut(int64_t m, int64_t n, int64_t k, Mat a, Mat b, bool add, real *c, int64_t ldc)
+{
+    Thin t = {m, n, k, a, b, add, c, ldc, .rows = ROWS, .cols = n};
+    t.panel_cols = min(round_up(n, KERNEL_LANES), PANEL_COLS);
+    if (m <= FEW) {
+        t.rows = m;
+        t.cols = t.panel_cols = min(t.panel_cols, FEW);
+    }
+    t.panel_length = min(k, PANEL_SIZE / t.panel_cols);
+    return t;
+}
+
+/* Numbers of B from (p,j) on, n_col of them beside each other in a row, zeros behind them. */
+static const real *panel_of(const Thin *t, int64_t p, int64_t n_row, int64_t j, int64_t n_col,
+                            int64_t *ld, real *room)
+{
+    const int64_t width = round_up(n_col, KERNEL_LANES);
+    const real *from = at(&t->b, p, j);
+    *ld = t->b.ld;
+    if (!t->b.trans && width == n_col) return from;
+    *ld = width;
+    if (t->b.trans) {
+        if (width != n_col) memset(room, 0, (size_t)(n_row * width) * sizeof *room);
+        kernels()->transpose(n_col, n_row, from, t->b.ld, room, width);
+        return room;
+    }
+    for (int64_t r = 0; r < n_row; r++) {
+        memcpy(room + r * width, from + r * t->b.ld, (size_t)n_col * sizeof *room);
+        memset(room + r * width + n_col, 0, (size_t)(width - n_col) * sizeof *room);
+    }
+    return room;
+}
+
+/* C[i..i+n_row, j..j+n_col] (+)= A[.., p..p+np] panel, where a whole kernel tile does not fit C. */
+static void ragged_strip(const Thin *t, int64_t i, int64_t n_row, int64_t j, int64_t n_col,
+                         int64_t p, int64_t np, const real *panel, int64_t ld, bool add)
+{
+    real a[STRIP * PANEL_SIZE / KERNEL_LANES], c[STRIP * PANEL_COLS];
+    const int64_t height = round_up(n_row, KERNEL_MM_ROWS), width = round_up(n_col, KERNEL_LANES);
+    for (int64_t r = 0; r < height; r++)
+        for (int64_t q = 0; q < np; q++) a[r * np + q] = r < n_row ? *at(&t->a, i + r, p + q) : 0;
+    memset(c, 0, sizeof(real) * (size_t)(height * width));
+    for (int64_t r = 0; add && r < n_row; r++)
+        memcpy(c + r * width, t->c + (i + r) * t->ldc + j, (size_t)n_col * sizeof *c);
+    kernels()->mm(height, width, np, a, np, 1, panel, ld, true, c, width);
+    for (int64_t r = 0; r < n_row; r++)
+        memcpy(t->c + (i + r) * t->ldc + j, c + r * width, (size_t)n_col * sizeof *c);
+}
+
+static void multiply_panel(const Thin *t, int64_t i, int64_t n_row, int64_t j, int64_t n_col,
+                           int64_t p, int64_t np, const real *panel, int64_t ld)
+{
+    const bool add = t->add || p > 0;
+    const int64_t a_row = t->a.trans ? 1 : t->a.ld, a_col = t->a.trans ? t->a.ld : 1;
+    for (int64_t end = i + n_row; i < end; i += STRIP) {
+        const int64_t n = min(STRIP, end - i);
+        if (n % KERNEL_MM_ROWS || n_col % KERNEL_LANES)
+            ragged_strip(t, i, n, j, n_col, p, np, panel, ld, add);
+        else
+            kernels()->mm(n, n_col, np, at(&t->a, i, p), a_row, a_col, panel, ld, add,
+                          t->c + i * t->ldc + j, t->ldc);
+    }
+}
+
+static void multiply_tile(const Thin *t, int64_t i, int64_t j)
+{
+    _Alignas(64) real room[PANEL_SIZE];
+    const int64_t n_row = min(t->rows, t->m - i), end = j + min(t->cols, t->n - j);
+    for (; j < end; j += t->panel_cols)
+        for (int64_t p = 0; p < t->k; p += t->panel_length) {
+            const int64_t np = min(t->panel_length, t->k - p), n_col = min(t->panel_cols, end - j);
+            int64_t ld;
+            const real *panel = panel_of(t, p, np, j, n_col, &ld, room);
+            multiply_panel(t, i, n_row, j, n_col, p, np, panel, ld);
+        }
+}
+
+void gemm_thin(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c, int64_t ldc)
+{
+    ASSERT(a.dtype == DT_REAL && b.dtype == DT_REAL);
+    if (m <= 0 || n <= 0) return;
+    for (int64_t i = 0; k <= 0 && beta == 0 && i < m; i++)
+        memset(c + i * ldc, 0, (size_t)n * sizeof *c);
+    if (k <= 0) return;
+    const double begin = profile_is_on ? clock_s() : 0;
+    const Thin t = cut(m, n, k, a, b, beta != 0, c, ldc);
+    const int64_t n_down = (m + t.rows - 1) / t.rows, n_across = (n + t.cols - 1) / t.cols;
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t tile = 0; tile < n_down * n_across; tile++)
+        multiply_tile(&t, tile % n_down * t.rows, tile / n_down * t.cols);
+    if (profile_is_on) profile_product(m, n, k, clock_s() - begin);
+}
