@@ -1,6 +1,7 @@
 /* unit_kernels.c — the vector sets: against libm and sums in double, and against each other bit for bit. */
 #include "tests/test_helper.h"
 #include "trainer/base/rng.h"
+#include "trainer/tensor/bf16.h"
 #include "trainer/tensor/kernels/kernel.h"
 #include <float.h>
 #include <math.h>
@@ -307,6 +308,36 @@ START_TEST(small_products_are_right)
 }
 END_TEST
 
+/* Any bits, NaN, denormals and halves of the last place among them; out of place and in place. */
+START_TEST(rounds_to_bf16_as_one_number_is_rounded)
+{
+    enum { N = 1000 };
+    static float x[N], y[N];
+    Rng rng;
+    rng_init(&rng, 23, 0);
+    for (int64_t s = 0; s < N_OF(SETS); s++) {
+        if (!kernels_use(SETS[s])) continue;
+        for (int64_t n = N; n > 0; n -= n > 40 ? 97 : 1) {
+            for (int64_t i = 0; i < n; i++) {
+                uint32_t bits = (uint32_t)rng_below(&rng, (uint64_t)1 << 32);
+                if (i % 3 == 0) bits = (bits & 0xffff0000u) | 0x8000u;
+                if (i % 7 == 0) bits |= 0x7f800000u;
+                memcpy(&x[i], &bits, sizeof bits);
+            }
+            kernels()->to_bf16(n, x, y);
+            for (int64_t i = 0; i < n; i++) {
+                uint16_t got;
+                memcpy(&got, (char *)y + 2 * i, sizeof got);
+                ck_assert_uint_eq(got, bf16_from_float(x[i]));
+            }
+            kernels()->to_bf16(n, x, x);
+            T_TRUE(memcmp(x, y, (size_t)(2 * n)) == 0);
+        }
+    }
+    T_TRUE(kernels_use(NULL));
+}
+END_TEST
+
 /* Weights of 16 bits: small odd numbers, which bf16 and f16 both hold. */
 START_TEST(products_with_stored_weights_are_right)
 {
@@ -455,6 +486,7 @@ END_TEST
 int main(void)
 {
     const TTest *tests[] = {exp_agrees_with_libm_to_its_bound,
+                            rounds_to_bf16_as_one_number_is_rounded,
                             exp_keeps_its_edges,
                             rows_of_any_length_are_right_and_end_where_they_end,
                             activations_agree_with_libm_far_out,

@@ -7,7 +7,6 @@
  * weights go from file to registers without a panel. */
 #include "trainer/base/log.h"
 #include "trainer/base/profile.h"
-#include "trainer/tensor/bf16.h"
 #include "trainer/tensor/dtype.h"
 #include "trainer/tensor/gemm_backend.h"
 #include "trainer/tensor/kernels/kernel.h"
@@ -58,6 +57,11 @@ static Mat mat_from(Mat x, int64_t i, int64_t j)
     return x;
 }
 
+Dtype gemm_operand_dtype(void)
+{
+    return gemm_active.bf16 ? DT_BF16 : DT_REAL;
+}
+
 static void convert_row(Dtype from, const void *x, int64_t n, Dtype to, void *y)
 {
     enum { CHUNK = 256 };
@@ -65,12 +69,16 @@ static void convert_row(Dtype from, const void *x, int64_t n, Dtype to, void *y)
         dtype_widen(from, x, n, y);
         return;
     }
+    if (from == DT_REAL) {
+        kernels()->to_bf16(n, x, y);
+        return;
+    }
     uint16_t *out = y;
     for (int64_t i = 0; i < n; i += CHUNK) {
         real wide[CHUNK];
         const int64_t n_here = min(CHUNK, n - i);
         dtype_widen(from, (const char *)x + (size_t)i * dtype_bytes(from), n_here, wide);
-        for (int64_t j = 0; j < n_here; j++) out[i + j] = bf16_from_float((float)wide[j]);
+        kernels()->to_bf16(n_here, wide, out + i);
     }
 }
 
@@ -178,7 +186,7 @@ static void multiply(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, r
         multiply_few_rows(m, n, k, a, b, beta, c, ldc);
         return;
     }
-    const Dtype as = gemm_active.bf16 ? DT_BF16 : DT_REAL;
+    const Dtype as = gemm_operand_dtype();
     const bool same_a = a.dtype == as, same_b = b.dtype == as;
     const int64_t panel_m = same_a ? m : PANEL, panel_n = same_b ? n : PANEL;
     const int64_t panel_k = same_a && same_b ? k : PANEL;

@@ -27,6 +27,10 @@ typedef struct Mat {
  * Rank    local; threads of the caller are used (OpenMP), safe to call from one thread only */
 void gemm(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c, int64_t ldc);
 
+/* What operands are rounded to before they are multiplied: DT_BF16 or DT_REAL. Who makes an operand in this dtype spares
+ * gemm the copy, and changes no bit. */
+Dtype gemm_operand_dtype(void);
+
 /* C = beta C + alpha A B on the calling thread alone, without tiles: for use inside parallel regions. Operands
  * are stored as real, and are multiplied as they are whatever the compute dtype. */
 void gemm_here(int64_t m, int64_t n, int64_t k, real alpha, Mat a, Mat b, real beta, real *c,

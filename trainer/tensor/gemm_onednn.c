@@ -15,7 +15,8 @@ enum {
     N_WAY = 8,
     MAX_THREAD = 1024, /* ever started in one run */
     RAGGED = 32,       /* f32 primitives are made for multiples of this */
-    TRANSPOSED_K = 512 /* A^T is copied first: cutting k keeps the copy in the cache */
+    TRANSPOSED_K = 512, /* A^T is copied first: cutting k keeps the copy in the cache */
+    LONGEST_K = 4096    /* so are panels of B */
 };
 
 typedef struct Key {
@@ -154,7 +155,7 @@ static void run_primitive(const Key *key, const void *a, const void *b, real *c)
 static void run_tile(int64_t m, int64_t n, int64_t k, Mat a, Mat b, bool adds, real *c, int64_t ldc)
 {
     const bool bf16 = a.dtype == DT_BF16;
-    const int64_t step = a.trans ? TRANSPOSED_K : k;
+    const int64_t step = a.trans ? TRANSPOSED_K : LONGEST_K;
     for (int64_t p = 0; p < k; p += step) {
         const int64_t np = k - p < step ? k - p : step;
         const Key key = {m, n, np, a.ld, b.ld, ldc, a.trans, b.trans, bf16, adds || p > 0};

@@ -72,7 +72,7 @@ static double ce_row(real *z, int64_t V, int32_t label, real *nats)
     return sum;
 }
 
-/* The loss of row n, and in the place of its products z with w their gradient, if wanted. */
+/* The loss of row n, and in the place of its products z with w their gradient, if wanted, as products take it. */
 static void ce_row_run(const OpCall *k, int64_t n, int64_t V, bool backward, real *z)
 {
     const CeHeadArg *a = k->arg;
@@ -84,6 +84,7 @@ static void ce_row_run(const OpCall *k, int64_t n, int64_t V, bool backward, rea
     z[a->labels[n]] -= k->out->grad[n];
     if (slope)
         for (int64_t v = 0; v < V; v++) z[v] *= slope[v];
+    if (gemm_operand_dtype() == DT_BF16) kernels()->to_bf16(V, z, z);
 }
 
 /* y, and with gradients wanted dx and dw, from one pass over the chunks. */
@@ -100,7 +101,10 @@ static void ce_head_run(OpCall *k, bool backward)
         real *rows = k->scratch;      /* (n,C) */
         real *drows = rows + c.n * C; /* (n,C) */
         real *z = drows + c.n * C;    /* (n,V) */
-        const Mat rows_mat = {rows, C, DT_REAL, false}, z_mat = {z, V, DT_REAL, false};
+        const Mat rows_mat = {rows, C, DT_REAL, false};
+        const Dtype as =
+            gemm_operand_dtype(); /* of the gradient, which begins where its row of z began */
+        const int64_t ldz = V * (int64_t)(sizeof(real) / dtype_bytes(as));
         if (backward && x->grad) (void)grad_rows(x, c.first, c.end - c.first);
         if (c.n == 0) continue;
 #pragma omp parallel for schedule(static)
@@ -109,13 +113,13 @@ static void ce_head_run(OpCall *k, bool backward)
 #pragma omp parallel for schedule(static)
         for (int64_t i = 0; i < c.n; i++) ce_row_run(k, c.row[i], V, backward, z + i * V);
         if (backward && x->grad) {
-            gemm(c.n, C, V, z_mat, tensor_mat(w, false), 0, drows, C);
+            gemm(c.n, C, V, (Mat){z, ldz, as, false}, tensor_mat(w, false), 0, drows, C);
 #pragma omp parallel for schedule(static)
             for (int64_t i = 0; i < c.n; i++)
                 kernels()->axpy(C, 1, drows + i * C, x->grad + c.row[i] * C);
         }
         if (backward && w->grad) {
-            gemm(V, C, c.n, (Mat){z, V, DT_REAL, true}, rows_mat, beta_w, w->grad, C);
+            gemm(V, C, c.n, (Mat){z, ldz, as, true}, rows_mat, beta_w, w->grad, C);
             beta_w = 1;
         }
     }

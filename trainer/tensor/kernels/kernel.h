@@ -31,6 +31,9 @@ typedef struct Kernels {
     void (*scale)(int64_t n, real a, real *x);               /* x *= a */
     void (*axpy)(int64_t n, real a, const real *x, real *y); /* y += a x */
 
+    /* y = x in bf16, rounded to the nearest, ties to even (bf16.h). y may be x: what is not read yet is not overwritten. */
+    void (*to_bf16)(int64_t n, const real *x, void *y);
+
     /* y = f(x) u; u NULL: y = f(x). */
     void (*act)(Activation f, int64_t n, const real *x, const real *u, real *y);
     /* Adds to dx and du; either may be NULL, du must be where u is. */

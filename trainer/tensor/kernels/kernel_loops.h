@@ -1,4 +1,5 @@
 /* kernel_loops.h — the kernels, written over the lanes of the vec_*.h that was included before. */
+#include "trainer/tensor/bf16.h"
 #include <float.h>
 #include <math.h>
 #include <stddef.h>
@@ -91,6 +92,17 @@ static void loop_axpy(int64_t n, real a, const real *x, real *y)
 {
     for (int64_t i = 0; i < n; i += KERNEL_LANES)
         v_store_n(y + i, v_fma(v_load_n(x + i, n - i), v_set(a), v_load_n(y + i, n - i)), n - i);
+}
+
+static void loop_to_bf16(int64_t n, const real *x, void *y)
+{
+    const int64_t whole = n - n % KERNEL_LANES;
+    char *to = y;
+    for (int64_t i = 0; i < whole; i += KERNEL_LANES) v_store_bf16(to + 2 * i, v_load(x + i));
+    for (int64_t i = whole; i < n; i++) {
+        const uint16_t bits = bf16_from_float((float)x[i]);
+        memcpy(to + 2 * i, &bits, sizeof bits);
+    }
 }
 
 /* 1 / (1 + exp(-g)) */
@@ -334,6 +346,7 @@ const Kernels KERNEL_SET = {
     .dot3 = loop_dot3,
     .scale = loop_scale,
     .axpy = loop_axpy,
+    .to_bf16 = loop_to_bf16,
     .act = loop_act,
     .act_bwd = loop_act_bwd,
     .softcap = loop_softcap,

@@ -42,6 +42,21 @@ VEC_FN vec v_widen(const Dtype t, const char *p)
 {
     return (vec){lanes8_widen(t, p), lanes8_widen(t, p + 16)};
 }
+/* As bf16_from_float: half of the last place kept is added, less for an even one; a NaN stays one. */
+VEC_FN __m256i lanes8_to_bf16(__m256 a)
+{
+    const __m256i bits = _mm256_castps_si256(a), high = _mm256_srli_epi32(bits, 16);
+    const __m256i even = _mm256_and_si256(high, _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(even, _mm256_set1_epi32(0x7fff)));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    return _mm256_blendv_epi8(_mm256_srli_epi32(up, 16),
+                              _mm256_or_si256(high, _mm256_set1_epi32(0x40)), nan);
+}
+VEC_FN void v_store_bf16(char *p, vec a)
+{
+    const __m256i packed = _mm256_packus_epi32(lanes8_to_bf16(a.lo), lanes8_to_bf16(a.hi));
+    _mm256_storeu_si256((void *)p, _mm256_permute4x64_epi64(packed, 0xd8));
+}
 VEC_FN void v_store(float *p, vec a)
 {
     _mm256_storeu_ps(p, a.lo);

@@ -33,6 +33,17 @@ VEC_FN vec v_widen(const Dtype t, const char *p)
     if (t == DT_F16) return _mm512_cvtph_ps(bits);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
+/* As bf16_from_float: half of the last place kept is added, less for an even one; a NaN stays one. */
+VEC_FN void v_store_bf16(char *p, vec a)
+{
+    const __m512i bits = _mm512_castps_si512(a), high = _mm512_srli_epi32(bits, 16);
+    const __m512i even = _mm512_and_si512(high, _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff)));
+    const __m512i rounded =
+        _mm512_mask_or_epi32(_mm512_srli_epi32(up, 16), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q),
+                             high, _mm512_set1_epi32(0x40));
+    _mm256_storeu_si256((void *)p, _mm512_cvtepi32_epi16(rounded));
+}
 VEC_FN void v_store(float *p, vec a)
 {
     _mm512_storeu_ps(p, a);

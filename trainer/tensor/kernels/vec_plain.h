@@ -1,6 +1,7 @@
 /* vec_plain.h — 16 lanes in C, exp by libm: what the vector sets are judged by. */
 #ifndef TRAINER_TENSOR_KERNELS_VEC_PLAIN_H
 #define TRAINER_TENSOR_KERNELS_VEC_PLAIN_H
+#include "trainer/tensor/bf16.h"
 #include "trainer/tensor/dtype.h"
 #include "trainer/tensor/kernels/kernel.h"
 #include <math.h>
@@ -38,6 +39,12 @@ VEC_FN vec v_widen(Dtype t, const char *p)
     vec y;
     dtype_widen(t, p, KERNEL_LANES, y.x);
     return y;
+}
+VEC_FN void v_store_bf16(char *p, vec a)
+{
+    uint16_t bits[KERNEL_LANES];
+    for (int i = 0; i < KERNEL_LANES; i++) bits[i] = bf16_from_float((float)a.x[i]);
+    memcpy(p, bits, sizeof bits);
 }
 VEC_FN void v_store_n(real *p, vec a, int64_t n)
 {
