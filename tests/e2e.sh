@@ -86,7 +86,7 @@ prefix_cache) # what frozen blocks make of a row is kept: the same bits on any r
     on="$top prefix_cache=on"
     # shellcheck disable=SC2086  # words
     {
-        run_plain() { "$MPIEXEC" -n "$1" "$TRAINER" "$dir/tiny.yaml" "output_dir=$dir/$2" $3 "cache_dir=$dir/cache$2" >>"$dir/log" 2>&1 </dev/null || { tail -n 3 "$dir/log"; fail "$2"; }; }
+        run_plain() { "$MPIEXEC" -n "$1" "$TRAINER" "$dir/tiny.yaml" "output_dir=$dir/$2" "cache_dir=$dir/cache$2" $3 >>"$dir/log" 2>&1 </dev/null || { tail -n 3 "$dir/log"; fail "$2"; }; }
         run_plain 1 on1 "$on"
         run_plain 2 on2 "$on"
         run_plain 1 auto "$top"
@@ -103,6 +103,9 @@ prefix_cache) # what frozen blocks make of a row is kept: the same bits on any r
     run_plain 1 on1 "$on"
     same "weights, gone on with damaged files" "$(payload "$dir/on2/final")" "$(payload "$dir/on1/final")"
     "$TRAINER" verify "$dir/on2/checkpoints/step-000060" --replay 5 >"$dir/replay.log" || { cat "$dir/replay.log"; fail "replay"; }
+    mv "$dir/cacheon1" "$dir/cacheother"
+    run_plain 1 other "${on%num_train*} num_train_epochs=1 save_steps=20 prefix_cache=on seed=7 prefix_cache_limit_bytes=1M"
+    same "folders kept when another model needs the room" 1 "$(find "$dir/cacheother/prefix" -mindepth 1 -type d | wc -l)"
     loss() { sed -n 's/.*"step": *89.*"loss": *\([^,}]*\).*/\1/p' "$dir/$1/metrics.jsonl"; }
     awk -v a="$(loss on1)" -v b="$(loss off)" 'BEGIN {exit !(a != "" && b != "" && (a - b) ^ 2 < 1e-4 * a * a)}' || fail "last losses: $(loss on1) with, $(loss off) without"
     say "last losses: $(loss on1) with, $(loss off) without"
