@@ -249,6 +249,7 @@ static void products_with(int n_thread, const Mat *pool, const Mat *pool_bf16, f
             b.ld = b.trans ? k : n;
             T_TRUE(used + m * n <= N_OUT);
             gemm(m, n, k, a, b, 0, out + used, n);
+            if (trans < 2) gemm_thin(m, n, k, a, b, 1, out + used, n);
             used += m * n;
         }
 }
