@@ -13,8 +13,13 @@ static void print_profile(const Comm *world)
 {
     profile_stop();
     if (comm_rank(world) != 0 || profile_sums().n_step == 0) return;
+    double best = 0;
+    for (int i = 0; i < 10; i++) {
+        const double gflops = gemm_rate(omp_get_max_threads()).gflops;
+        if (gflops > best) best = gflops;
+    }
     fflush(stderr);
-    profile_print(stdout, gemm_rate(omp_get_max_threads()).gflops);
+    profile_print(stdout, best);
 }
 
 Status verb_train(const Comm *world, int argc, char **argv)
