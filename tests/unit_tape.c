@@ -276,6 +276,8 @@ START_TEST(only_what_nobody_looks_at_again_is_overwritten)
     T_TRUE(y->val != x->val);
     T_OK(tape_add_over(t, y, x, &z));
     T_TRUE(z->val == y->val);
+    T_OK(tape_add_over(t, z, z, &y));
+    T_TRUE(y->val != z->val);
     T_OK(tape_attention(t, x, x, x, &arg, &y));
     T_OK(tape_add_over(t, y, x, &z));
     T_TRUE(z->val != y->val);

@@ -214,7 +214,9 @@ Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const vo
 Status tape_call_over(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
                       size_t arg_bytes, Tensor **y)
 {
-    return tape_run(t, op, n_in, in, arg, arg_bytes, in[0]->may_be_overwritten, y);
+    bool over = in[0]->may_be_overwritten;
+    for (int i = 1; i < n_in; i++) over &= in[i] != in[0];
+    return tape_run(t, op, n_in, in, arg, arg_bytes, over, y);
 }
 
 /* Drops everything since the mark but y, which moves down to it. It moves towards lower addresses
