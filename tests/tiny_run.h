@@ -36,7 +36,7 @@ static inline RunConfig *tiny_config(int64_t width)
     return cfg;
 }
 
-static inline void tiny_save(const TrainState *s, const char *kind, const char *version,
+static inline void tiny_save(TrainState *s, const char *kind, const char *version,
                              const char *dir)
 {
     const SaveNote note = {.kind = kind, .version = version};

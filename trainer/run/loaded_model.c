@@ -130,6 +130,7 @@ static Status open_folder(LoadedModel *m, const char *dir)
     snprintf(m->kind, sizeof m->kind, "base");
     TRY(folder_config(dir, NULL, &m->cfg));
     TRY(network_open(m->cfg, &m->net));
+    TRY(network_hash_base(&m->net));
     snprintf(m->payload_sha256, sizeof m->payload_sha256, "%s", m->net.base_sha256);
 out:
     return rc;
@@ -145,6 +146,7 @@ static Status open_adapter(LoadedModel *m, const char *dir, const char *base)
     TRY(folder_config(base, dir, &m->cfg));
     TRY(network_create(m->cfg, &m->net));
     TRY(network_start(m->cfg, &m->net));
+    TRY(network_hash_base(&m->net));
 out:
     adapter_close(a);
     return rc;

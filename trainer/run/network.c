@@ -37,9 +37,14 @@ static Status open_base(const RunConfig *cfg, Network *net)
     Status rc = ST_OK;
     if (net->base) goto out;
     TRY(safetensors_open_folder(cfg->model_name_or_path, &net->base));
-    TRY(safetensors_sha256(net->base, net->base_sha256));
 out:
     return rc;
+}
+
+Status network_hash_base(Network *net)
+{
+    if (!net->base || net->base_sha256[0]) return ST_OK;
+    return safetensors_sha256(net->base, net->base_sha256);
 }
 
 /* A frozen model that is no folder: the weights of a checkpoint that trained all of it. */
@@ -167,14 +172,15 @@ out:
     return rc;
 }
 
-Status network_check_base(const Network *net, const RunConfig *cfg, const char *dir,
-                          const json_t *base)
+Status network_check_base(Network *net, const RunConfig *cfg, const char *dir, const json_t *base)
 {
     Status rc = ST_OK;
     const char *sha256 = json_string_value(json_object_get(base, "sha256")),
                *path = json_string_value(json_object_get(base, "path"));
-    CHECK(params_n_frozen(net->params) == 0 || strcmp(net->base_sha256, sha256 ? sha256 : "") == 0,
-          DATA, "%s: was trained on the base %s with the SHA-256 %.16s..., %s has %.16s...", dir,
+    if (params_n_frozen(net->params) == 0) goto out;
+    TRY(network_hash_base(net));
+    CHECK(strcmp(net->base_sha256, sha256 ? sha256 : "") == 0, DATA,
+          "%s: was trained on the base %s with the SHA-256 %.16s..., %s has %.16s...", dir,
           path ? path : "of its seed", sha256 ? sha256 : "(none)",
           cfg->model_name_or_path ? cfg->model_name_or_path : "this run's", net->base_sha256);
 out:

@@ -13,7 +13,7 @@ typedef struct Network {
     Model *model;
     Hooks *hooks;
     SafeTensors *base;            /* NULL: not opened, or there is none */
-    char base_sha256[SHA256_HEX]; /* of the files the run started from; "": none is known */
+    char base_sha256[SHA256_HEX]; /* of the files the run started from; "": none is known (yet) */
 } Network;
 
 /* Names and shapes, split into trainable and frozen; no numbers.
@@ -32,9 +32,12 @@ CHECKED Status network_open(const RunConfig *cfg, Network *net);
 /* Numbers to start a run from, for what is trained: the base's or random ones; methods start as the base, or
  * where the adapter adapter_name_or_path ended. Errors: also those of adapter_open, adapter_read */
 CHECKED Status network_start(const RunConfig *cfg, Network *net);
+/* Makes base_sha256 known where a base is open: reads all of it, so not before somebody asks. Errors: those of
+ * safetensors_sha256 */
+CHECKED Status network_hash_base(Network *net);
 /* Is what is frozen here what the checkpoint was trained on? base: of its manifest, {path, sha256}, or NULL.
  * Errors  ST_DATA naming both; nothing frozen: nothing to compare */
-CHECKED Status network_check_base(const Network *net, const RunConfig *cfg, const char *dir,
+CHECKED Status network_check_base(Network *net, const RunConfig *cfg, const char *dir,
                                   const json_t *base);
 void network_fini(Network *net);
 #endif

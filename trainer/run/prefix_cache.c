@@ -19,7 +19,7 @@ static const char FOLDER[] = "prefix", DATASET[] = "hidden";
 
 struct PrefixCache {
     const RunConfig *cfg;
-    const Network *net;
+    Network *net;
     int64_t n_block;
     char *dir;       /* of these blocks; NULL until the first row */
     bool stores;     /* false: the rest of the run computes what is not there */
@@ -65,7 +65,7 @@ int64_t prefix_cache_planned(const RunConfig *cfg, const Model *m)
     return on || repeats ? frozen_blocks(m) : 0;
 }
 
-Status prefix_cache_create(const RunConfig *cfg, const Network *net, PrefixCache **out)
+Status prefix_cache_create(const RunConfig *cfg, Network *net, PrefixCache **out)
 {
     Status rc = ST_OK;
     PrefixCache *c = NULL;
@@ -110,6 +110,7 @@ static Status make_key(const PrefixCache *c, char key[SHA256_HEX])
     Status rc = ST_OK;
     Sha256 *sha = NULL;
     json_t *sizes = NULL;
+    TRY(network_hash_base(c->net));
     TRY(model_config_to_json(model_config(c->net->model), "float32", &sizes));
     TRY(sha256_begin(&sha));
     rc = add_json(sha, sizes);

@@ -15,7 +15,7 @@ int64_t prefix_cache_planned(const RunConfig *cfg, const Model *m); /* blocks to
  * Rank    local
  * Errors  ST_CONFIG prefix_cache: on, but a gradient has to reach the first block; ST_NOMEM
  * Owns    borrows cfg and net */
-CHECKED Status prefix_cache_create(const RunConfig *cfg, const Network *net, PrefixCache **c);
+CHECKED Status prefix_cache_create(const RunConfig *cfg, Network *net, PrefixCache **c);
 void prefix_cache_destroy(PrefixCache *c);         /* accepts NULL */
 int64_t prefix_cache_blocks(const PrefixCache *c); /* that are kept; NULL: 0 */
 

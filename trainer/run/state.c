@@ -147,7 +147,7 @@ static json_t *base_to_json(const TrainState *s)
                      "sha256", s->net.base_sha256);
 }
 
-Status state_save(const Comm *c, const TrainState *s, const SaveNote *note, bool with_optimizer,
+Status state_save(const Comm *c, TrainState *s, const SaveNote *note, bool with_optimizer,
                   const char *dir)
 {
     Status rc = ST_OK;
@@ -162,11 +162,12 @@ Status state_save(const Comm *c, const TrainState *s, const SaveNote *note, bool
                      .fingerprint = (json_t *)note->numerics};
     snprintf(info.kind, sizeof info.kind, "%s", note->kind);
     snprintf(info.version, sizeof info.version, "%s", note->version);
+    Status local = network_hash_base(&s->net);
     info.extra = json_pack("{s:I, s:I, s:f, s:O?, s:o*, s:o*}", "skipped", (json_int_t)s->skipped,
                            "n_average", (json_int_t)s->n_average, "core_seconds", s->core_seconds,
                            "held_out", note->held_out, "base", base_to_json(s), "best",
                            best_to_json(&s->best));
-    Status local = list_state(s, with_optimizer, &l);
+    if (local == ST_OK) local = list_state(s, with_optimizer, &l);
     if (local == ST_OK) local = config_to_json(s->cfg, &info.config);
     if (local == ST_OK && !info.extra)
         local = status_fail(ST_NOMEM, __FILE__, __LINE__, "manifest of %s", dir);

@@ -38,8 +38,8 @@ typedef struct SaveNote {
 
 /* Writes the state to dir; a release holds weights alone unless with_optimizer.
  * Rank: collective. Errors: those of ckpt_write. */
-CHECKED Status state_save(const Comm *c, const TrainState *s, const SaveNote *note,
-                          bool with_optimizer, const char *dir);
+CHECKED Status state_save(const Comm *c, TrainState *s, const SaveNote *note, bool with_optimizer,
+                          const char *dir);
 
 /* Most that a checkpoint with the optimizer, and one with the weights alone, take on disk. Nothing
  * is made. Rank: local. */
