@@ -212,6 +212,20 @@ const char *adapter_whole_at(const Adapter *a, int64_t i)
     return a->whole[i];
 }
 
+bool adapter_unties(const Adapter *a, const char *param)
+{
+    const JsonAt top = json_doc_top(a->config), list = json_key(&top, "modules_to_save");
+    const char *dot = strrchr(param, '.');
+    const size_t n = dot ? (size_t)(dot - param) : strlen(param);
+    if (json_is_true(json_key(&top, "ensure_weight_tying").value)) return false;
+    for (int64_t i = 0; i < json_count(list); i++) {
+        const char *word = json_string_value(json_item(&list, i).value);
+        const size_t n_word = word ? strlen(word) : 0;
+        if (word && n_word <= n && strncmp(param + n - n_word, word, n_word) == 0) return true;
+    }
+    return false;
+}
+
 bool adapter_whole_same(const Adapter *a, int64_t i, int64_t j)
 {
     const SafeTensor *x = find(a, a->whole[i], strlen(a->whole[i]), ""),

@@ -33,6 +33,9 @@ const AdapterPair *adapter_pair_at(const Adapter *a, int64_t i); /* in order of 
 int64_t adapter_n_whole(const Adapter *a);
 const char *adapter_whole_at(const Adapter *a, int64_t i); /* a parameter that is trained whole */
 
+/* Does PEFT train this parameter, a table that is also the head, apart from the head? (modules_to_save names it, and
+ * ensure_weight_tying is not set.) */
+bool adapter_unties(const Adapter *a, const char *param);
 /* Do two of them have the same numbers? (The table and the head of a model that ties them.) */
 bool adapter_whole_same(const Adapter *a, int64_t i, int64_t j);
 

@@ -104,8 +104,13 @@ prefix_cache) # what frozen blocks make of a row is kept: the same bits on any r
     same "weights, gone on with damaged files" "$(payload "$dir/on2/final")" "$(payload "$dir/on1/final")"
     "$TRAINER" verify "$dir/on2/checkpoints/step-000060" --replay 5 >"$dir/replay.log" || { cat "$dir/replay.log"; fail "replay"; }
     mv "$dir/cacheon1" "$dir/cacheother"
-    run_plain 1 other "${on%num_train*} num_train_epochs=1 save_steps=20 prefix_cache=on seed=7 prefix_cache_limit_bytes=1M"
+    run_plain 1 other "${on%num_train*} num_train_epochs=1 save_steps=20 prefix_cache=on seed=7 prefix_cache_limit_bytes=2500k"
     same "folders kept when another model needs the room" 1 "$(find "$dir/cacheother/prefix" -mindepth 1 -type d | wc -l)"
+    short="finetuning_type=lora lora_r=4 lora_layers=1 max_steps=4 save_steps=0 prefix_cache=on model.initializer=normal"
+    mv "$dir/cacheon2" "$dir/cacheshared"
+    run_plain 1 shared "$short"
+    run_plain 1 alone "$short"
+    same "weights of another start beside the rows of this one" "$(payload "$dir/alone/final")" "$(payload "$dir/shared/final")"
     loss() { sed -n 's/.*"step": *89.*"loss": *\([^,}]*\).*/\1/p' "$dir/$1/metrics.jsonl"; }
     awk -v a="$(loss on1)" -v b="$(loss off)" 'BEGIN {exit !(a != "" && b != "" && (a - b) ^ 2 < 1e-4 * a * a)}' || fail "last losses: $(loss on1) with, $(loss off) without"
     say "last losses: $(loss on1) with, $(loss off) without"

@@ -80,6 +80,12 @@ train 1 more more
 same "parameters of the adapter that goes on" "$(field "$dir/tuned/final" trainable_params)" "$(field "$dir/more/final" trainable_params)"
 same "weights after a step of no length" "$(payload "$dir/tuned/final")" "$(payload "$dir/more/final")"
 
+# what contradicts the adapter
+more() { code=0; "$TRAINER" "$dir/more.yaml" "output_dir=$dir/never" "$@" >"$dir/out" 2>"$dir/err" || code=$?; }
+more 'trainable=[{kind: lora, lora_r: 4, lora_alpha: 1, use_rslora: true, lora_target_modules: [q_proj, down_proj], modules_to_save: [norm, embed_tokens]}]'
+same "exit code with another scale" 78 $code
+grep -q "has lora_alpha 16 with rsLoRA, trainable: says 1" "$dir/err" || { cat "$dir/err"; fail "it does not say what differs"; }
+
 # a line that starts from the folder, released as one
 cat >"$dir/cpt.yaml" <<YAML
 model_name_or_path: base
@@ -111,6 +117,8 @@ refused 65 "is there already" export "$dir/tuned" --to hf --out "$dir/merged"
 refused 78 "holds no low-rank update" export "$dir/line" --to peft --out "$dir/none"
 refused 64 "\-\-to is missing" export "$dir/line"
 refused 64 'expected one of hf|peft' export "$dir/line" --to onnx
+refused 64 "expected --out DIR" export "$dir/base/." --to hf
+refused 64 "expected --out DIR" export "$dir/tuned" --to hf --out ""
 refused 65 "so there is no release" export "$dir/base" --release v1 --to hf
 printf 'x' | dd of="$dir/base/model.safetensors" bs=1 seek=6000 conv=notrunc 2>/dev/null
 refused 65 "was trained on the base" export "$dir/tuned" --to hf --out "$dir/none"

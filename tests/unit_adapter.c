@@ -89,6 +89,31 @@ START_TEST(pairs_and_their_settings)
 }
 END_TEST
 
+/* A table that modules_to_save names is a copy beside a tied head, unless PEFT was told to tie them. */
+START_TEST(tables_that_are_no_longer_the_head)
+{
+    static const char *const TENSORS[] = {A0, B0, "base_model.model.model.embed_tokens.weight 4 6",
+                                          NULL};
+    static const struct {
+        const char *more;
+        bool apart;
+    } ROWS[] = {
+        {"", false},
+        {", \"modules_to_save\": [\"embed_tokens\"]", true},
+        {", \"modules_to_save\": [\"norm\"]", false},
+        {", \"modules_to_save\": [\"embed_tokens\"], \"ensure_weight_tying\": true", false}};
+    for (int64_t i = 0; i < N_OF(ROWS); i++) {
+        char config[256];
+        Adapter *a;
+        snprintf(config, sizeof config, "{" PEFT "%s}", ROWS[i].more);
+        make_adapter(config, MODEL, TENSORS);
+        T_OK(adapter_open(adapter_dir, &a));
+        T_TRUE(adapter_unties(a, "model.embed_tokens.weight") == ROWS[i].apart);
+        adapter_close(a);
+    }
+}
+END_TEST
+
 START_TEST(mlx_pairs_lie_turned)
 {
     static const char *const TENSORS[] = {"model.layers.3.mlp.up_proj.lora_a 6 2",
@@ -292,6 +317,7 @@ END_TEST
 int main(void)
 {
     const TTest *t[] = {pairs_and_their_settings,
+                        tables_that_are_no_longer_the_head,
                         mlx_pairs_lie_turned,
                         refused_with_a_reason,
                         what_it_adapts_becomes_trainable,

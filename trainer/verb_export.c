@@ -15,6 +15,15 @@ static int length_of(const char *dir)
     return (int)n;
 }
 
+/* "." and "..", which name a directory but have no name to add to. */
+static bool ends_in_dots(const char *dir)
+{
+    const int n = length_of(dir);
+    int at = n;
+    while (at > 0 && dir[at - 1] != '/') at--;
+    return n - at <= 2 && strspn(dir + at, ".") >= (size_t)(n - at);
+}
+
 /* Else beside the directory: runs/news/ -> runs/news-hf, with a release runs/news-v2-hf. */
 static char *choose_out(const char *asked, const ModelChoice *model, const char *to)
 {
@@ -86,6 +95,8 @@ Status verb_export(const Comm *world, int argc, char **argv)
     CHECK(!dtype || strcmp(to, "hf") == 0, USAGE,
           "export: --dtype is of --to hf; an adapter is written as float32");
     model.dir = rest[0];
+    CHECK(out ? *out : !ends_in_dots(rest[0]), USAGE,
+          "export: %s gives no name beside it, expected --out DIR", out ? "--out \"\"" : rest[0]);
     model.without_tokenizer = !export_find(to)->whole;
     dir = choose_out(out, &model, to);
     CHECK(dir, NOMEM, "export: a path");

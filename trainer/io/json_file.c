@@ -240,8 +240,7 @@ Status json_opt_text(const JsonAt *object, const char *key, const char **x)
 Status json_file_write(const char *dir, const char *name, json_t *json, bool sorted)
 {
     Status rc = ST_OK;
-    const size_t flags =
-        JSON_INDENT(2) | JSON_REAL_PRECISION(15) | (sorted ? JSON_SORT_KEYS : JSON_PRESERVE_ORDER);
+    const size_t flags = JSON_INDENT(2) | (sorted ? JSON_SORT_KEYS : JSON_PRESERVE_ORDER);
     const size_t n = json ? json_dumpb(json, NULL, 0, flags) : 0;
     char *path = path_join(dir, name), *text = mem_alloc(n + 1);
     CHECK(path && n > 0 && text && json_dumpb(json, text, n, flags) == n, NOMEM,

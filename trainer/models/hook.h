@@ -47,7 +47,7 @@ typedef struct MethodDef {
     void (*describe)(const void *self, char *buf, size_t n_buf);
     /* (optional) Reals per token that it adds to a block on the tape. */
     int64_t (*width)(const void *self, int64_t block);
-    /* (optional) y0 = x W^T at the site -> y. noise: of this micro-batch, 0 in evaluation. */
+    /* (optional) y0 = x W^T at the site -> y, which may lie where y0 lay. noise: of this micro-batch, 0 in evaluation. */
     Status (*linear)(void *self, Tape *t, const Site *site, uint64_t noise, Tensor *x, Tensor *y0,
                      Tensor **y);
     /* (optional) Adds to the site's weight, as it is stored, what `linear` adds to its product.

@@ -143,25 +143,14 @@ out:
 
 /* ---- modules trained whole ---- */
 
-static bool is_copy_of_table(const Adapter *a, int64_t head)
-{
-    for (int64_t i = 0; i < adapter_n_whole(a); i++)
-        if (i != head && adapter_whole_same(a, i, head)) return true;
-    return false;
-}
-
-static Status put_whole(const Adapter *a, const char *dir, bool tied, Yaml *entry)
+/* A tied head is the table: it has no entry of its own. */
+static Status put_whole(const Adapter *a, bool tied, Yaml *entry)
 {
     Status rc = ST_OK;
     Yaml *list = NULL;
     for (int64_t i = 0; i < adapter_n_whole(a); i++) {
         const char *name = adapter_whole_at(a, i), *dot = strrchr(name, '.');
-        if (tied && strcmp(name, "lm_head.weight") == 0) {
-            CHECK(is_copy_of_table(a, i), CONFIG,
-                  "%s: trains lm_head apart from the embedding, which are one table in this base",
-                  dir);
-            continue;
-        }
+        if (tied && strcmp(name, "lm_head.weight") == 0) continue;
         if (!list) TRY(put_node(entry, "modules_to_save", YAML_LIST, &list));
         TRY(put_word_once(list, name, dot ? (size_t)(dot - name) : strlen(name)));
     }
@@ -211,7 +200,7 @@ out:
     return rc;
 }
 
-static Status put_entries(const Adapter *a, const char *dir, bool tied, Yaml *root, Yaml *list)
+static Status put_entries(const Adapter *a, bool tied, Yaml *root, Yaml *list)
 {
     Status rc = ST_OK;
     Yaml *entry = NULL;
@@ -220,7 +209,7 @@ static Status put_entries(const Adapter *a, const char *dir, bool tied, Yaml *ro
         while (!same_settings(adapter_pair_at(a, first), adapter_pair_at(a, i))) first++;
         if (first == i) TRY(put_entry(a, adapter_pair_at(a, i), root, list, &entry));
     }
-    TRY(put_whole(a, dir, tied, list->first));
+    TRY(put_whole(a, tied, list->first));
 out:
     return rc;
 }
@@ -281,7 +270,7 @@ Status config_fold_adapter(RunConfig *cfg)
     TRY(base_is_tied(cfg->tree, &tied));
     TRY(put_node(root, "trainable", YAML_LIST, &list));
     list->line = y->line;
-    TRY(put_entries(a, dir, tied, root, list));
+    TRY(put_entries(a, tied, root, list));
     for (Yaml *at = root->first, *next; at; at = next) {
         next = at->next;
         if (strcmp(at->key, "finetuning_type") == 0 || is_free_option(at->key))

@@ -142,6 +142,10 @@ Status export_model(const LoadedModel *m, const ExportOpts *o, bool verify, cons
     CHECK(parent && tmp, NOMEM, "path %s", dir);
     CHECK(!path_exists(dir), DATA, "%s: is there already, expected a name for something new", dir);
     TRY(dir_make(parent));
+    CHECK(!path_exists(tmp), DATA,
+          "%s: is there already: another export writes it, or one that was "
+          "killed has",
+          tmp);
     made = true;
     TRY(dir_make_new(tmp));
     TRY(export_find(o->to)->write(m, o, tmp, facts));
@@ -183,12 +187,34 @@ out:
     return rc;
 }
 
+/* What killed jobs have left; this one holds the run's lock. */
+static Status remove_unfinished(const char *dir)
+{
+    Status rc = ST_OK;
+    char **names = NULL, *path = NULL;
+    int64_t n = 0;
+    if (!path_is_dir(dir)) goto out;
+    TRY(dir_list(dir, &names, &n));
+    for (int64_t i = 0; i < n; i++) {
+        if (!strstr(names[i], ".tmp-")) continue;
+        mem_free(path);
+        path = path_join(dir, names[i]);
+        CHECK(path, NOMEM, "path of an export");
+        TRY(dir_remove(path));
+    }
+out:
+    mem_free(path);
+    dir_list_free(names, n);
+    return rc;
+}
+
 Status export_end(const RunConfig *cfg, const char *end)
 {
     Status rc = ST_OK;
     char *from = path_join(cfg->output_dir, end), *dir = path_join(cfg->output_dir, "exports");
     const char *slash = strrchr(end, '/');
     CHECK(from && dir, NOMEM, "path of an export");
+    if (cfg->export_to) TRY(remove_unfinished(dir));
     for (OptItem form = {0}; opt_next(cfg->export_to, &form);)
         TRY(export_as(from, slash ? slash + 1 : end, &form, dir));
 out:

@@ -162,7 +162,7 @@ static Status write_config(const LoadedModel *m, const char *dtype, const char *
     json_t *made = NULL, *json = NULL;
     const char *base = m->cfg->model_name_or_path;
     TRY(model_config_to_json(model_config(m->net.model), dtype, &made));
-    if (base) {
+    if (base && path_has(base, CONFIG_JSON)) {
         TRY(read_base_config(base, &json));
         TRY(put(json, "architectures", json_incref(json_object_get(made, "architectures"))));
         TRY(put(json, json_object_get(json, "dtype") ? "dtype" : "torch_dtype",

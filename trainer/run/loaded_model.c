@@ -173,15 +173,21 @@ out:
     return rc;
 }
 
+/* A folder that is gone, or holds none of the files a tokenizer is read from. */
+static bool has_no_tokenizer(const char *name)
+{
+    static const char *const FILES[] = {"tokenizer.json", "vocab.json", "tokenizer.model"};
+    bool any = strcmp(name, "bytes") == 0;
+    for (int64_t i = 0; i < N_OF(FILES); i++) any = any || path_has(name, FILES[i]);
+    return !any;
+}
+
 static Status open_tokenizer(LoadedModel *m, bool optional)
 {
-    Status rc = tokenizer_open(m->cfg->tokenizer, &m->tokenizer);
-    if (rc == ST_DATA && optional) {
-        LOG_W("without a tokenizer: %s", status_message());
-        status_clear();
-        rc = ST_OK;
-    }
-    return rc;
+    if (!optional || !has_no_tokenizer(m->cfg->tokenizer))
+        return tokenizer_open(m->cfg->tokenizer, &m->tokenizer);
+    LOG_W("%s: holds no tokenizer, so none goes with the model", m->cfg->tokenizer);
+    return ST_OK;
 }
 
 Status loaded_model_open(const ModelChoice *choice, LoadedModel **out)

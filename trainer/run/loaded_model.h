@@ -9,7 +9,7 @@
 typedef struct LoadedModel {
     char *dir; /* the checkpoint, or folder, the weights are from */
     char kind[16],
-        version[64]; /* "base": a stored model as it is; "adapter": also a folder of PEFT's */
+        version[64]; /* "base": a stored model as it is; "adapter": also a folder of PEFT's or mlx-lm's */
     bool is_run;     /* of a run, not a folder that came from elsewhere */
     int64_t step;
     char payload_sha256[LINE_HASH]; /* of a folder: of its files */

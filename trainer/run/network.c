@@ -3,6 +3,7 @@
 #include "checkpoints/adapter.h"
 #include "checkpoints/ckpt.h"
 #include "trainer/base/mem.h"
+#include "trainer/models/transformer.h"
 #include "trainer/models/weights.h"
 #include <stdio.h>
 #include <string.h>
@@ -112,33 +113,69 @@ out:
 
 /* ---- adapters ---- */
 
-static bool is_trained(const ParamSet *ps, const char *name)
+static bool find_update(const Network *net, const char *module, LowRank *update)
 {
-    const Param *p = params_find((ParamSet *)ps, name);
-    return p && !p->frozen;
+    for (int64_t h = 0; h < net->hooks->n; h++) {
+        const Hook *hook = &net->hooks->at[h];
+        for (int64_t i = 0; hook->def->low_rank && hook->def->low_rank(hook->self, i, update); i++)
+            if (strcmp(update->site->name, module) == 0) return true;
+    }
+    return false;
+}
+
+/* Every update of the adapter is trained here, at the same scale. */
+static Status check_pairs(const Adapter *a, const char *dir, const Network *net)
+{
+    Status rc = ST_OK;
+    for (int64_t i = 0; i < adapter_n_pair(a); i++) {
+        const AdapterPair *p = adapter_pair_at(a, i);
+        LowRank u;
+        CHECK(find_update(net, p->module, &u), CONFIG,
+              "%s: adapts %s, which no entry of trainable: does", dir, p->module);
+        CHECK(u.alpha == p->alpha && u.use_rslora == p->use_rslora, CONFIG,
+              "%s: %s has lora_alpha %g%s, trainable: says %g%s", dir, p->module, p->alpha,
+              p->use_rslora ? " with rsLoRA" : "", u.alpha, u.use_rslora ? " with rsLoRA" : "");
+    }
+out:
+    return rc;
+}
+
+static int64_t find_whole(const Adapter *a, const char *param)
+{
+    int64_t i = adapter_n_whole(a) - 1;
+    while (i >= 0 && strcmp(adapter_whole_at(a, i), param) != 0) i--;
+    return i;
+}
+
+/* Where the head is the table, so it is in the adapter. */
+static Status check_tied(const Adapter *a, const char *dir, const Network *net)
+{
+    Status rc = ST_OK;
+    const Param *table = model_head(net->model);
+    const int64_t head = find_whole(a, "lm_head.weight"), at = find_whole(a, table->name);
+    if (!model_view(net->model).tied) goto out;
+    const bool apart = head >= 0 ? at < 0 || !adapter_whole_same(a, head, at)
+                                 : at >= 0 && adapter_unties(a, table->name);
+    CHECK(!apart, CONFIG, "%s: trains lm_head and %s apart, which are one table in this base", dir,
+          table->name);
+out:
+    return rc;
 }
 
 /* Everything the adapter holds is trained here. */
-static Status check_adapter_used(const Adapter *a, const char *dir, const Network *net)
+static Status check_adapter(const Adapter *a, const char *dir, const Network *net)
 {
     Status rc = ST_OK;
-    char *name = NULL;
     const bool tied = model_view(net->model).tied;
-    for (int64_t i = 0; i < adapter_n_pair(a); i++) {
-        mem_free(name);
-        name = mem_printf("%s.lora_A.weight", adapter_pair_at(a, i)->module);
-        CHECK(name, NOMEM, "a name");
-        CHECK(is_trained(net->params, name), CONFIG,
-              "%s: adapts %s, which no entry of trainable: does", dir,
-              adapter_pair_at(a, i)->module);
-    }
+    TRY(check_pairs(a, dir, net));
     for (int64_t i = 0; i < adapter_n_whole(a); i++) {
         const char *whole = adapter_whole_at(a, i);
-        CHECK(is_trained(net->params, whole) || (tied && strcmp(whole, "lm_head.weight") == 0),
-              CONFIG, "%s: trains %s whole, which no entry of trainable: does", dir, whole);
+        const Param *p = params_find(net->params, whole);
+        CHECK((p && !p->frozen) || (tied && strcmp(whole, "lm_head.weight") == 0), CONFIG,
+              "%s: trains %s whole, which no entry of trainable: does", dir, whole);
     }
+    TRY(check_tied(a, dir, net));
 out:
-    mem_free(name);
     return rc;
 }
 
@@ -147,7 +184,7 @@ static Status read_adapter(const char *dir, Network *net)
     Status rc = ST_OK;
     Adapter *a = NULL;
     TRY(adapter_open(dir, &a));
-    TRY(check_adapter_used(a, dir, net));
+    TRY(check_adapter(a, dir, net));
     for (int64_t i = 0; i < params_count(net->params); i++) {
         const Param *p = params_at(net->params, i);
         TRY(adapter_read(a, p->name, p->n_dim, p->dim, p->val));

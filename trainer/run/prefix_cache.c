@@ -9,6 +9,7 @@
 #include "trainer/io/h5.h"
 #include "trainer/models/model_json.h"
 #include "trainer/run/leg.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 static const char FOLDER[] = "prefix", DATASET[] = "hidden";
+enum { RESERVE = 1 << 30 /* bytes left to others on the disk */ };
 
 struct PrefixCache {
     const RunConfig *cfg;
@@ -110,14 +112,18 @@ static Status make_key(const PrefixCache *c, char key[SHA256_HEX])
     Status rc = ST_OK;
     Sha256 *sha = NULL;
     json_t *sizes = NULL;
+    const ModelConfig *m = model_config(c->net->model);
     TRY(network_hash_base(c->net));
-    TRY(model_config_to_json(model_config(c->net->model), "float32", &sizes));
     TRY(sha256_begin(&sha));
-    rc = add_json(sha, sizes);
-    if (rc == ST_OK) rc = add_json(sha, numerics_fingerprint(0, c->n_block));
-    TRY(rc);
+    TRY(model_config_to_json(m, "float32", &sizes));
+    TRY(add_json(sha, sizes));
+    TRY(add_json(sha, numerics_fingerprint(0, c->n_block)));
     sha256_add(sha, c->net->base_sha256, sizeof c->net->base_sha256);
-    sha256_add(sha, &c->cfg->seed, sizeof c->cfg->seed); /* of random frozen weights */
+    if (!c->net->base_sha256[0]) { /* random frozen weights */
+        sha256_add(sha, &c->cfg->seed, sizeof c->cfg->seed);
+        sha256_add(sha, m->initializer, strlen(m->initializer) + 1);
+        sha256_add(sha, &m->initializer_range, sizeof m->initializer_range);
+    }
     sha256_end(sha, key);
     sha = NULL;
 out:
@@ -142,6 +148,11 @@ static int64_t folder_bytes(const char *dir)
     }
     dir_list_free(names, n);
     return n_bytes;
+}
+
+static bool is_full(const PrefixCache *c)
+{
+    return c->n_bytes + prefix_cache_row_bytes(c->cfg) > c->cfg->prefix_cache_limit_bytes;
 }
 
 /* Counts all folders; *oldest: of another model, the longest unused, or NULL. Owns: *oldest is the caller's */
@@ -176,20 +187,21 @@ out:
     return rc;
 }
 
-/* Removes folders of other models while all together are too large. */
-static Status make_room(PrefixCache *c)
+/* Removes folders of other models while there is no room for a row. Another rank or job may be faster, or still write
+ * into one: then that one is left. */
+static void make_room(PrefixCache *c)
 {
-    Status rc = ST_OK;
     char *oldest = NULL;
-    TRY(count_folders(c, &oldest));
-    while (oldest && c->n_bytes > c->cfg->prefix_cache_limit_bytes) {
-        TRY(dir_remove(oldest));
+    int64_t before = -1;
+    while (count_folders(c, &oldest) == ST_OK && oldest && is_full(c) && c->n_bytes != before) {
+        before = c->n_bytes;
+        if (dir_remove(oldest) != ST_OK) status_clear();
         mem_free(oldest);
-        TRY(count_folders(c, &oldest));
+        oldest = NULL;
     }
-out:
+    status_clear();
     mem_free(oldest);
-    return rc;
+    (void)utimensat(AT_FDCWD, c->dir, NULL, 0); /* used now */
 }
 
 static Status open_folder(PrefixCache *c)
@@ -202,11 +214,12 @@ static Status open_folder(PrefixCache *c)
     c->root = path_join(cache, FOLDER);
     CHECK(c->root && (c->dir = mem_printf("%s/%.32s", c->root, key)), NOMEM,
           "prefix cache: a path");
-    if (dir_make(c->dir) != ST_OK || make_room(c) != ST_OK) {
-        LOG_W("nothing is kept of the frozen blocks: %s", status_message());
+    if (dir_make(c->dir) != ST_OK) {
+        LOG_LOCAL(LOG_WARN, "nothing is kept of the frozen blocks: %s", status_message());
         status_clear();
         c->stores = false;
     }
+    make_room(c);
 out:
     mem_free(cache);
     return rc;
@@ -278,7 +291,7 @@ static void write_row(PrefixCache *c, const char *path, const Batch *row, const 
     const Status rc = tmp ? write_image(c, path, tmp, row, hidden, &n)
                           : status_fail(ST_NOMEM, __FILE__, __LINE__, "prefix cache: a path");
     if (rc != ST_OK) {
-        LOG_W("nothing more is kept of the frozen blocks: %s", status_message());
+        LOG_LOCAL(LOG_WARN, "nothing more is kept of the frozen blocks: %s", status_message());
         status_clear();
         c->stores = false;
     }
@@ -290,16 +303,16 @@ static void write_row(PrefixCache *c, const char *path, const Batch *row, const 
 static bool has_room(PrefixCache *c)
 {
     enum { COUNTS = 64 };
-    const int64_t limit = c->cfg->prefix_cache_limit_bytes;
-    char *oldest = NULL;
+    int64_t free_bytes = INT64_MAX;
     if (!c->stores) return false;
-    if (c->n_bytes - c->n_counted > limit / COUNTS && count_folders(c, &oldest) != ST_OK)
-        status_clear();
-    mem_free(oldest);
-    c->stores = c->n_bytes + prefix_cache_row_bytes(c->cfg) <= limit;
+    if (is_full(c) || c->n_bytes - c->n_counted > c->cfg->prefix_cache_limit_bytes / COUNTS) {
+        make_room(c);
+        if (disk_free_bytes(c->root, &free_bytes) != ST_OK) status_clear();
+    }
+    c->stores = !is_full(c) && free_bytes > RESERVE;
     if (!c->stores)
-        LOG_W("nothing more is kept of the frozen blocks: %s holds prefix_cache_limit_bytes",
-              c->root);
+        LOG_LOCAL(LOG_WARN, "nothing more is kept of the frozen blocks: %s holds %s", c->root,
+                  free_bytes > RESERVE ? "prefix_cache_limit_bytes" : "what the disk can spare");
     return c->stores;
 }
 

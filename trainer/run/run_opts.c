@@ -32,7 +32,7 @@ const OptSpec RUN_OPTS[] = {
     OPT_BOOL(RunConfig,  gradient_checkpointing, 0, "recompute each block in the backward pass to save memory"),
 
     OPT_ENUM(RunConfig,  prefix_cache, "auto", "auto|on|off", "what the frozen blocks below everything trained make of a row is kept on disk for later epochs; auto: with num_train_epochs above 1"),
-    OPT_COUNT(RunConfig, prefix_cache_limit_bytes, 50e9, 0, 1e15, "bytes that may be kept, of all runs together"),
+    OPT_COUNT(RunConfig, prefix_cache_limit_bytes, 50e9, 0, 1e15, "bytes that may be kept, of all runs together; many ranks go a little beyond"),
 
     OPT_STR(RunConfig,   optim, "adamw", "optimizer"),
     OPT_STR(RunConfig,   lr_scheduler_type, NULL, "schedule of the learning rate; default: path_switching in a line of that paradigm, else cosine"),

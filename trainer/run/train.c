@@ -161,6 +161,7 @@ Status train(const Comm *world, const RunConfig *cfg)
     TRY(comm_agree(world, is_root(job) ? header_print(plan, &progress) : ST_OK));
     TRY(run_legs(job, progress));
     const char *end = job->leg[job->n_leg - 1].end;
+    if (cfg->export_to) watchdog_enter(WATCH_SAVE, job->reached);
     TRY(comm_agree(world, is_root(job) ? export_end(cfg, end) : ST_OK));
     LOG_I("%s is finished: %s", job_own(job)->name[0] ? job_own(job)->name : "the run", end);
 out:
