@@ -32,15 +32,6 @@ static int64_t step_of(const char *name)
     return n >= 1 && n <= 18 && digits[n] == '\0' ? strtoll(digits, NULL, 10) : -1;
 }
 
-/* "NAME.tmp-PID": a checkpoint that was being written, or removed, when its job died. */
-static bool is_temporary(const char *name)
-{
-    const char *tmp = strstr(name, ".tmp-");
-    if (!tmp) return false;
-    const char *pid = tmp + strlen(".tmp-");
-    return *pid && pid[strspn(pid, "0123456789")] == '\0';
-}
-
 static int newest_first(const void *a, const void *b)
 {
     const int64_t x = ((const Found *)a)->step, y = ((const Found *)b)->step;
@@ -128,33 +119,12 @@ out:
     return rc;
 }
 
-static Status remove_temporaries(const char *parent)
-{
-    Status rc = ST_OK;
-    char **names = NULL, *path = NULL;
-    int64_t n = 0;
-    if (!path_exists(parent)) goto out;
-    TRY(dir_list(parent, &names, &n));
-    for (int64_t i = 0; i < n; i++) {
-        if (!is_temporary(names[i])) continue;
-        path = path_join(parent, names[i]);
-        CHECK(path, NOMEM, "%s: no memory for a name", parent);
-        TRY(dir_remove(path));
-        mem_free(path);
-        path = NULL;
-    }
-out:
-    mem_free(path);
-    dir_list_free(names, n);
-    return rc;
-}
-
 Status ckpt_prune(const char *parent, int64_t keep)
 {
     Status rc = ST_OK;
     FoundList list = {0};
     int64_t n_intact = 0;
-    TRY(remove_temporaries(parent));
+    TRY(dir_remove_unfinished(parent));
     if (keep < 1) goto out;
     TRY(find(parent, &list));
     for (int64_t i = 0; i < list.n; i++) {

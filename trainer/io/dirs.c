@@ -78,6 +78,36 @@ out:
     return rc;
 }
 
+/* "NAME.tmp-PID": what was being written, or removed, when its job died. */
+static bool is_unfinished(const char *name)
+{
+    const char *tmp = strstr(name, ".tmp-");
+    if (!tmp) return false;
+    const char *pid = tmp + strlen(".tmp-");
+    return *pid && pid[strspn(pid, "0123456789")] == '\0';
+}
+
+Status dir_remove_unfinished(const char *parent)
+{
+    Status rc = ST_OK;
+    char **names = NULL, *path = NULL;
+    int64_t n = 0;
+    if (!path_exists(parent)) goto out;
+    TRY(dir_list(parent, &names, &n));
+    for (int64_t i = 0; i < n; i++) {
+        if (!is_unfinished(names[i])) continue;
+        path = path_join(parent, names[i]);
+        CHECK(path, NOMEM, "%s: no memory for a name", parent);
+        TRY(dir_remove(path));
+        mem_free(path);
+        path = NULL;
+    }
+out:
+    mem_free(path);
+    dir_list_free(names, n);
+    return rc;
+}
+
 Status disk_free_bytes(const char *path, int64_t *n)
 {
     Status rc = ST_OK;

@@ -41,6 +41,8 @@ CHECKED Status dir_sync(const char *path);
 /* Renames tmp to final, which must not exist, and syncs the parent. */
 CHECKED Status dir_publish(const char *tmp, const char *final);
 CHECKED Status dir_remove(const char *path); /* and all below; missing is fine; follows no link */
+/* What writers that died have left in a directory: NAME.tmp-NUMBER. A missing directory is fine. */
+CHECKED Status dir_remove_unfinished(const char *parent);
 CHECKED Status dir_remove_empty(const char *path); /* missing is fine */
 /* The names in a directory, sorted by strcmp. Owns: *names is the caller's (dir_list_free) */
 CHECKED Status dir_list(const char *path, char ***names, int64_t *n);

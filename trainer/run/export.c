@@ -187,34 +187,13 @@ out:
     return rc;
 }
 
-/* What killed jobs have left; this one holds the run's lock. */
-static Status remove_unfinished(const char *dir)
-{
-    Status rc = ST_OK;
-    char **names = NULL, *path = NULL;
-    int64_t n = 0;
-    if (!path_is_dir(dir)) goto out;
-    TRY(dir_list(dir, &names, &n));
-    for (int64_t i = 0; i < n; i++) {
-        if (!strstr(names[i], ".tmp-")) continue;
-        mem_free(path);
-        path = path_join(dir, names[i]);
-        CHECK(path, NOMEM, "path of an export");
-        TRY(dir_remove(path));
-    }
-out:
-    mem_free(path);
-    dir_list_free(names, n);
-    return rc;
-}
-
 Status export_end(const RunConfig *cfg, const char *end)
 {
     Status rc = ST_OK;
     char *from = path_join(cfg->output_dir, end), *dir = path_join(cfg->output_dir, "exports");
     const char *slash = strrchr(end, '/');
     CHECK(from && dir, NOMEM, "path of an export");
-    if (cfg->export_to) TRY(remove_unfinished(dir));
+    if (cfg->export_to) TRY(dir_remove_unfinished(dir)); /* this job holds the run's lock */
     for (OptItem form = {0}; opt_next(cfg->export_to, &form);)
         TRY(export_as(from, slash ? slash + 1 : end, &form, dir));
 out:
