@@ -144,14 +144,14 @@ out:
 static Status read_base_config(const char *base, json_t **json)
 {
     Status rc = ST_OK;
-    char *path = path_join(base, CONFIG_JSON), *text = NULL;
-    size_t n;
+    JsonDoc *doc = NULL;
+    char *path = path_join(base, CONFIG_JSON);
     CHECK(path, NOMEM, "path of %s", base);
-    TRY(file_read_all(path, MAX_CONFIG_BYTES, &text, &n));
-    *json = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
-    CHECK(json_is_object(*json), FORMAT, "%s: is no JSON object", path);
+    TRY(json_doc_open(path, MAX_CONFIG_BYTES, &doc));
+    *json = json_copy((json_t *)json_doc_top(doc).value);
+    CHECK(*json, NOMEM, "%s: no memory for it", path);
 out:
-    mem_free(text);
+    json_doc_close(doc);
     mem_free(path);
     return rc;
 }
