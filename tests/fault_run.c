@@ -145,7 +145,8 @@ static void break_runs(bool stays)
     const int64_t stride = n_sample > 0 && n_place > n_sample ? n_place / n_sample : 1;
     int64_t n_absorbed = 0, n_tried = 0;
     for (int64_t n = 1 + n_place % stride; n <= n_place; n += stride, n_tried++)
-        T_TRUE(break_run(n, stays, &n_absorbed));
+        ck_assert_msg(break_run(n, stays, &n_absorbed), "place %lld of %lld was not reached", LL(n),
+                      LL(n_place));
     printf("%lld places, every %lldth broken%s: %lld runs, %lld came through all the same\n",
            LL(n_place), LL(stride), stays ? " for good" : "", LL(n_tried), LL(n_absorbed));
     /* Nothing depends on what the header looks up, on the title of a leg, on status.json; and a
