@@ -66,6 +66,22 @@ START_TEST(fault_hits_the_nth_call_once_or_for_good)
 }
 END_TEST
 
+/* Threads that pass places at one time must not step over the one to be broken. */
+START_TEST(fault_hits_once_among_threads)
+{
+    enum { N_CALL = 4000 };
+    for (int round = 0; round < 200; round++) {
+        int n_failed = 0;
+        fault_arm(N_CALL / 2, false);
+#pragma omp parallel for num_threads(4) reduction(+ : n_failed) schedule(static)
+        for (int i = 0; i < N_CALL; i++) n_failed += fault_here();
+        T_TRUE(fault_disarm());
+        T_EQ_I64(n_failed, 1);
+        T_EQ_I64(fault_passed(), N_CALL / 2 - 1);
+    }
+}
+END_TEST
+
 START_TEST(philox_gives_the_published_numbers)
 {
     /* Random123, kat_vectors, philox4x32 10: all zero, all ones, digits of pi. */
@@ -242,6 +258,7 @@ int main(void)
     const TTest *t[] = {first_failure_keeps_message_and_trail,
                         memory_is_zeroed_aligned_and_counted,
                         fault_hits_the_nth_call_once_or_for_good,
+                        fault_hits_once_among_threads,
                         philox_gives_the_published_numbers,
                         random_numbers_have_the_right_moments,
                         byte_hash_sees_every_byte_and_the_length,

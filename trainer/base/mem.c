@@ -35,14 +35,13 @@ int64_t fault_passed(void)
 
 bool fault_here(void)
 {
-    if (fault_countdown == 0) return false;
+    int64_t left = fault_countdown;
+    if (left == 0) return false;
     if (fault_hit) return fault_stays;
-    if (fault_countdown > 1) {
-        fault_countdown--;
-        return false;
+    while (left > 1 && !atomic_compare_exchange_weak(&fault_countdown, &left, left - 1)) {
     }
-    fault_hit = true;
-    return true;
+    if (left > 1) return false;
+    return !atomic_exchange(&fault_hit, true) || fault_stays;
 }
 
 static size_t *size_of(void *p)
