@@ -16,8 +16,10 @@ Status batch_create(int64_t B, int64_t T, Batch **out_batch)
     b->tokens = mem_array(n, sizeof *b->tokens);
     b->labels = mem_array(n, sizeof *b->labels);
     b->doc_start = mem_array(n, sizeof *b->doc_start);
-    CHECK(b->tokens && b->labels && b->doc_start, NOMEM, "batch: %lld rows of %lld tokens", LL(B),
-          LL(T));
+    b->shared_start = mem_array(n, sizeof *b->shared_start);
+    b->n_shared = mem_array(n, sizeof *b->n_shared);
+    CHECK(b->tokens && b->labels && b->doc_start && b->shared_start && b->n_shared, NOMEM,
+          "batch: %lld rows of %lld tokens", LL(B), LL(T));
     for (int64_t i = 0; i < n; i++) b->labels[i] = -1;
     *out_batch = b;
     b = NULL;
@@ -41,5 +43,7 @@ void batch_destroy(Batch *b)
     mem_free(b->tokens);
     mem_free(b->labels);
     mem_free(b->doc_start);
+    mem_free(b->shared_start);
+    mem_free(b->n_shared);
     mem_free(b);
 }

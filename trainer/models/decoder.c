@@ -17,20 +17,22 @@ typedef struct Decoder {
 /* --- forward --- */
 
 Status rotary_attention_forward(Tape *t, const RotaryAttention *a, const Piece *p,
-                                const AttentionArg *keys, Tensor *x, Tensor **y)
+                                const Queries *asked, const AttentionArg *keys, Tensor *x,
+                                Tensor **y)
 {
     Status rc = ST_OK;
     const ModelConfig *c = p->cfg;
     Tensor *q, *k, *v, *h;
-    TRY(linear_forward(t, p, &a->q_proj, x, &q)); /* (N,H*D) */
+    TRY(queries_pick(t, asked, x, &q));
+    TRY(linear_forward(t, p, &a->q_proj, q, &q)); /* (n,H*D) */
     TRY(linear_forward(t, p, &a->k_proj, x, &k)); /* (N,Hkv*D) */
     TRY(linear_forward(t, p, &a->v_proj, x, &v));
     if (a->q_norm) TRY(norm_forward(t, a->q_norm, c->rms_norm_eps, q, &q));
     if (a->k_norm) TRY(norm_forward(t, a->k_norm, c->rms_norm_eps, k, &k));
-    TRY(tape_rope(t, q, &p->rope, p->pos, c->num_attention_heads, &q));
-    TRY(tape_rope(t, k, &p->rope, p->pos, c->num_key_value_heads, &k));
-    TRY(attention_forward(t, p, a->o_proj.site->layer, keys, q, k, v, &h)); /* (N,H*D) */
-    TRY(linear_forward(t, p, &a->o_proj, h, y));                            /* (N,C) */
+    TRY(tape_rope(t, q, &p->rope, asked->pos, c->num_attention_heads, &q));
+    TRY(tape_rope(t, k, &p->rope, p->all.pos, c->num_key_value_heads, &k));
+    TRY(attention_forward(t, p, a->o_proj.site->layer, keys, q, k, v, &h)); /* (n,H*D) */
+    TRY(linear_forward(t, p, &a->o_proj, h, y));                            /* (n,C) */
 out:
     return rc;
 }
@@ -58,11 +60,13 @@ Status decoder_block(const void *net, int64_t layer, Tape *t, const Piece *p, Te
 {
     Status rc = ST_OK;
     const DecoderLayer *l = &((const Decoder *)net)->layer[layer];
+    const Queries *q = piece_queries(p, layer);
     const double eps = p->cfg->rms_norm_eps;
     Tensor *h;
     TRY(norm_forward(t, l->input_layernorm, eps, x, &h));
-    TRY(rotary_attention_forward(t, &l->attention, p, l->windowed ? &p->window : &p->attention, h,
-                                 &h));
+    TRY(rotary_attention_forward(t, &l->attention, p, q, l->windowed ? &q->window : &q->attention,
+                                 h, &h));
+    TRY(queries_pick(t, q, x, &x));
     TRY(tape_add_over(t, h, x, &x));
     TRY(norm_forward(t, l->post_attention_layernorm, eps, x, &h));
     TRY(gated_mlp_forward(t, &l->mlp, ACT_SILU, p, h, &h));

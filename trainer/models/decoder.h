@@ -22,9 +22,10 @@ typedef struct DecoderStyle {
 } DecoderStyle;
 
 CHECKED Status rotary_attention_declare(Build *b, RotaryAttention *a, const DecoderStyle *style);
-/* keys: one of the piece's, or a copy with another scale. */
+/* keys: one of q's, or a copy with another scale. Shapes  x: (N,C); y: (q->n,C) */
 CHECKED Status rotary_attention_forward(Tape *t, const RotaryAttention *a, const Piece *p,
-                                        const AttentionArg *keys, Tensor *x, Tensor **y);
+                                        const Queries *q, const AttentionArg *keys, Tensor *x,
+                                        Tensor **y);
 CHECKED Status gated_mlp_declare(Build *b, GatedMlp *m, bool bias);
 CHECKED Status gated_mlp_forward(Tape *t, const GatedMlp *m, Activation f, const Piece *p,
                                  Tensor *x, Tensor **y);

@@ -127,6 +127,8 @@ void model_init_weights(Model *m, uint64_t seed)
 
 /* ---- forward ---- */
 
+static const AskedRows ALL_ROWS = {0};
+
 typedef struct BlockCall {
     const Model *m;
     const Piece *piece;
@@ -153,11 +155,11 @@ out:
 }
 
 static Status model_hidden(const Model *m, Tape *t, const Batch *batch, const KvRows *kv,
-                           Tensor **x)
+                           AskedRows asked, Tensor **x)
 {
     Status rc = ST_OK;
     Piece *piece;
-    TRY(piece_make(t, &m->cfg, m->def, m->rope, batch, kv, &piece));
+    TRY(piece_make(t, &m->cfg, m->def, m->rope, batch, kv, asked, &piece));
     piece->hooks = m->hooks;
     if (batch->hidden)
         TRY(tape_const(t, DT_REAL, batch->hidden, 2, (int64_t[]){piece->N, m->cfg.hidden_size}, x));
@@ -176,7 +178,7 @@ Status model_hidden_at(const Model *m, Tape *t, const Batch *batch, int64_t n_bl
     Tensor *x;
     tape_reset(t);
     tape_no_grad(t, true);
-    TRY(piece_make(t, &m->cfg, m->def, m->rope, batch, NULL, &piece));
+    TRY(piece_make(t, &m->cfg, m->def, m->rope, batch, NULL, ALL_ROWS, &piece));
     piece->hooks = m->hooks;
     TRY(m->def->enter(m->net, t, piece, &x));
     TRY(run_blocks(m, t, piece, 0, n_block, &x));
@@ -185,20 +187,71 @@ out:
     return rc;
 }
 
+/* The rows with a label, where so few have one that the last block is spared enough to pay for picking them. */
+static Status labelled_rows(const Model *m, Tape *t, const Batch *batch, AskedRows *asked)
+{
+    Status rc = ST_OK;
+    const int64_t N = batch->B * batch->T;
+    int64_t n = 0;
+    for (int64_t i = 0; i < N; i++) n += batch->labels[i] >= 0;
+    *asked = ALL_ROWS;
+    if (n == 0 || 4 * n > 3 * N) goto out;
+    if (batch->hidden && batch->n_block == m->cfg.num_hidden_layers) goto out; /* it is not run */
+    int32_t *row = tape_alloc(t, n, sizeof *row);
+    CHECK(row, NOMEM, "numbers of %lld rows", LL(n));
+    asked->row = row;
+    for (int32_t i = 0; i < N; i++)
+        if (batch->labels[i] >= 0) row[asked->n++] = i;
+out:
+    return rc;
+}
+
+static Status pick_labels(Tape *t, const Batch *batch, AskedRows asked, const int32_t **labels)
+{
+    Status rc = ST_OK;
+    *labels = batch->labels;
+    if (asked.n == 0) goto out;
+    int32_t *of_asked = tape_alloc(t, asked.n, sizeof *of_asked);
+    CHECK(of_asked, NOMEM, "labels of %lld rows", LL(asked.n));
+    for (int64_t i = 0; i < asked.n; i++) of_asked[i] = batch->labels[asked.row[i]];
+    *labels = of_asked;
+out:
+    return rc;
+}
+
+static Status spread_nats(Tape *t, const Batch *batch, AskedRows asked, const Tensor *loss,
+                          const real **nats)
+{
+    Status rc = ST_OK;
+    *nats = loss->val;
+    if (asked.n == 0) goto out;
+    real *of_all = tape_alloc(t, batch->B * batch->T, sizeof *of_all);
+    CHECK(of_all, NOMEM, "losses of %lld rows", LL(batch->B * batch->T));
+    memset(of_all, 0, (size_t)(batch->B * batch->T) * sizeof *of_all);
+    for (int64_t i = 0; i < asked.n; i++) of_all[asked.row[i]] = loss->val[i];
+    *nats = of_all;
+out:
+    return rc;
+}
+
 Status model_loss(const Model *m, Tape *t, const Batch *batch, bool backward, double *loss_sum,
                   const real **nats)
 {
     Status rc = ST_OK;
+    AskedRows asked;
+    const int32_t *labels;
     Tensor *x, *w, *loss;
     tape_reset(t);
     tape_no_grad(t, !backward);
-    TRY(model_hidden(m, t, batch, NULL, &x));
+    TRY(labelled_rows(m, t, batch, &asked));
+    TRY(pick_labels(t, batch, asked, &labels));
+    TRY(model_hidden(m, t, batch, NULL, asked, &x));
     TRY(tape_param(t, model_head(m), &w));
-    TRY(tape_ce_head_softcap(t, x, w, batch->labels, m->cfg.final_logit_softcapping, &loss));
+    TRY(tape_ce_head_softcap(t, x, w, labels, m->cfg.final_logit_softcapping, &loss));
     if (backward) TRY(tape_backward(t, loss));
     *loss_sum = 0;
     for (int64_t n = 0; n < loss->n; n++) *loss_sum += loss->val[n];
-    if (nats) *nats = loss->val;
+    if (nats) TRY(spread_nats(t, batch, asked, loss, nats));
 out:
     return rc;
 }
@@ -237,7 +290,7 @@ Status model_logits(const Model *m, Tape *t, const Batch *batch, int64_t n_row, 
     Tensor *x;
     tape_reset(t);
     tape_no_grad(t, true);
-    TRY(model_hidden(m, t, batch, NULL, &x));
+    TRY(model_hidden(m, t, batch, NULL, ALL_ROWS, &x));
     TRY(head_logits(m, t, x, n_row, rows, logits));
 out:
     return rc;
@@ -249,7 +302,7 @@ Status model_extend(const Model *m, Tape *t, const Batch *batch, const KvRows *k
     Tensor *x;
     tape_reset(t);
     tape_no_grad(t, true);
-    TRY(model_hidden(m, t, batch, kv, &x));
+    TRY(model_hidden(m, t, batch, kv, ALL_ROWS, &x));
     int64_t *last = tape_alloc(t, batch->B, sizeof *last);
     CHECK(last, NOMEM, "%lld rows", LL(batch->B));
     for (int64_t b = 0; b < batch->B; b++) last[b] = b * batch->T + kv->n_new[b] - 1;

@@ -51,13 +51,15 @@ static Status gemma2_block(const void *net, int64_t layer, Tape *t, const Piece 
 {
     Status rc = ST_OK;
     const Gemma2Layer *l = &((const Gemma2 *)net)->layer[layer];
-    AttentionArg keys = l->windowed ? p->window : p->attention;
+    const Queries *q = piece_queries(p, layer);
+    AttentionArg keys = l->windowed ? q->window : q->attention;
     keys.scale = 1 / sqrt((double)p->cfg->query_pre_attn_scalar);
     keys.softcap = p->cfg->attn_logit_softcapping;
     Tensor *h;
     TRY(gemma2_norm(t, p, l->input_layernorm, x, &h));
-    TRY(rotary_attention_forward(t, &l->attention, p, &keys, h, &h));
+    TRY(rotary_attention_forward(t, &l->attention, p, q, &keys, h, &h));
     TRY(gemma2_norm(t, p, l->post_attention_layernorm, h, &h));
+    TRY(queries_pick(t, q, x, &x));
     TRY(tape_add_over(t, h, x, &x));
     TRY(gemma2_norm(t, p, l->pre_feedforward_layernorm, x, &h));
     TRY(gated_mlp_forward(t, &l->mlp, ACT_GELU_TANH, p, h, &h));

@@ -20,17 +20,19 @@ typedef struct Gpt2 {
 
 /* --- forward --- */
 
-static Status gpt2_attention(Tape *t, const Gpt2Layer *l, const Piece *p, Tensor *x, Tensor **y)
+static Status gpt2_attention(Tape *t, const Gpt2Layer *l, const Piece *p, const Queries *asked,
+                             Tensor *x, Tensor **y)
 {
     Status rc = ST_OK;
     const int64_t C = p->cfg->hidden_size;
     Tensor *qkv, *q, *k, *v, *a;
     TRY(linear_forward(t, p, &l->attn_c_attn, x, &qkv)); /* (N,3C) */
     TRY(tape_columns(t, qkv, 0, C, &q));
+    TRY(queries_pick(t, asked, q, &q));
     TRY(tape_columns(t, qkv, C, C, &k));
     TRY(tape_columns(t, qkv, 2 * C, C, &v));
-    TRY(attention_forward(t, p, l->attn_c_attn.site->layer, &p->attention, q, k, v, &a));
-    TRY(linear_forward(t, p, &l->attn_c_proj, a, y)); /* (N,C) */
+    TRY(attention_forward(t, p, l->attn_c_attn.site->layer, &asked->attention, q, k, v, &a));
+    TRY(linear_forward(t, p, &l->attn_c_proj, a, y)); /* (n,C) */
 out:
     return rc;
 }
@@ -52,7 +54,7 @@ static Status gpt2_enter(const void *net, Tape *t, const Piece *p, Tensor **x)
     const Gpt2 *m = net;
     Tensor *positions;
     TRY(table_forward(t, m->wte, p->tokens, p->N, -1, x));
-    TRY(table_forward(t, m->wpe, p->pos, p->N, -1, &positions));
+    TRY(table_forward(t, m->wpe, p->all.pos, p->N, -1, &positions));
     TRY(tape_add(t, *x, positions, x));
 out:
     return rc;
@@ -63,10 +65,12 @@ static Status gpt2_block(const void *net, int64_t layer, Tape *t, const Piece *p
 {
     Status rc = ST_OK;
     const Gpt2Layer *l = &((const Gpt2 *)net)->layer[layer];
+    const Queries *q = piece_queries(p, layer);
     const double eps = p->cfg->layer_norm_epsilon;
     Tensor *h;
     TRY(layernorm_forward(t, &l->ln_1, eps, x, &h));
-    TRY(gpt2_attention(t, l, p, h, &h));
+    TRY(gpt2_attention(t, l, p, q, h, &h));
+    TRY(queries_pick(t, q, x, &x));
     TRY(tape_add_over(t, h, x, &x));
     TRY(layernorm_forward(t, &l->ln_2, eps, x, &h));
     TRY(gpt2_mlp(t, l, p, h, &h));

@@ -3,9 +3,8 @@
 #ifndef TRAINER_MODELS_TRANSFORMER_H
 #define TRAINER_MODELS_TRANSFORMER_H
 #include "trainer/models/hook.h"
-#include "trainer/models/kv_cache.h"
 #include "trainer/models/model_keys.h"
-#include "trainer/models/rope_cache.h"
+#include "trainer/models/piece.h"
 
 typedef struct Linear {
     const Site *site;  /* its name and weight */
@@ -27,22 +26,8 @@ typedef struct Build {
     int64_t n_site;
 } Build;
 
-/* What the layers share while they see one micro-batch; lives on the tape. */
-typedef struct Piece {
-    const ModelConfig *cfg;
-    int64_t N;                      /* B*T */
-    const int32_t *tokens;          /* (N) */
-    const int32_t *pos;             /* (N) within the document */
-    AttentionArg attention, window; /* over the document, over its last sliding_window tokens */
-    RopeTable rope;                 /* of rotary families */
-    const Hooks *hooks;
-    uint64_t noise;           /* of the micro-batch, for dropout; 0: none */
-    const KvRows *kv;         /* what the tokens follow; NULL: nothing before the batch */
-    const int64_t *cache_row; /* (N) where the cache keeps them; -1: nowhere */
-} Piece;
-
 /* One model family. `net` is its own struct of weights. A forward is enter, the blocks in their order, leave; x and
- * *y are (B*T,C), and may be the same variable. */
+ * *y are (B*T,C), behind the last block (rows that are asked for,C), and may be the same variable. */
 typedef struct ModelDef {
     const char *model_type, *architecture; /* as config.json has them */
     const ModelKey *keys;                  /* end with a NULL key */
@@ -58,7 +43,7 @@ typedef struct ModelDef {
     void (*destroy)(void *net);
     Status (*enter)(const void *net, Tape *t, const Piece *piece, Tensor **x); /* embedding */
     Status (*block)(const void *net, int64_t layer, Tape *t, const Piece *piece, Tensor *x,
-                    Tensor **y);
+                    Tensor **y); /* y: for the rows of piece_queries(piece, layer) */
     Status (*leave)(const void *net, Tape *t, const Piece *piece, Tensor *x,
                     Tensor **y);           /* the norm before the head */
     const Param *(*head)(const void *net); /* (V,C) */
@@ -88,8 +73,6 @@ void build_fini(Build *b); /* frees the sites */
  * residual stream. */
 double linear_init_std(const ModelConfig *cfg, int64_t n_in, bool to_stream);
 
-CHECKED Status piece_make(Tape *t, const ModelConfig *cfg, const ModelDef *def, RopeCache *rope,
-                          const Batch *batch, const KvRows *kv, Piece **piece);
 /* Attention of a block over the tokens of the piece and, with a cache, over what they follow. keys: one of
  * the piece's, or a copy with another scale. */
 CHECKED Status attention_forward(Tape *t, const Piece *p, int layer, const AttentionArg *keys,
