@@ -83,12 +83,14 @@ typedef struct PackOpts {   /* how the documents of all datasets become rows */
     int64_t max_seq_length; /* T */
     bool packing;           /* several documents in one row; false: one document (cut to T) a row */
     const char *packing_attention; /* document | full: may packed documents see each other */
-    bool train_on_inputs;          /* samples: the prompt is learned, too */
-    const char *roles_to_train;    /* messages: a list */
-    const char *chat_template;     /* messages: tokenizer_default, a name, or a file */
-    const char *on_empty_sample;   /* stop | drop, where nothing of a sample is to be learned */
-    double val_size;               /* share of documents held out, chosen by hash of their text */
-    const char *cache_dir;         /* token shards; NULL: under the user's cache folder */
+    bool
+        prefix_sharing; /* packed samples that begin with the same tokens have them once in a row */
+    bool train_on_inputs;        /* samples: the prompt is learned, too */
+    const char *roles_to_train;  /* messages: a list */
+    const char *chat_template;   /* messages: tokenizer_default, a name, or a file */
+    const char *on_empty_sample; /* stop | drop, where nothing of a sample is to be learned */
+    double val_size;             /* share of documents held out, chosen by hash of their text */
+    const char *cache_dir;       /* token shards; NULL: under the user's cache folder */
     int64_t cache_limit_bytes;
 } PackOpts;
 extern const OptSpec PACK_OPTS[];
@@ -150,8 +152,9 @@ int64_t doc_source_n_empty(const DocSource *src); /* skipped so far */
  *
  * Packed documents stand one after the other, each closed by eos: row i = tokens [iT, iT+T) of that
  * stream. Packed samples stay whole: each, cut to T, goes into the first of the last rows that has
- * room for it. Not packed: row i = the first T tokens of document or sample i. What is left of a row
- * is filled with eos. */
+ * room for it; with prefix_sharing without the tokens without a label that a sample there begins with,
+ * too (Batch.n_shared). Not packed: row i = the first T tokens of document or sample i. What is left of
+ * a row is filled with eos. */
 typedef struct TokenSet TokenSet;
 
 typedef enum Split { SPLIT_TRAIN, SPLIT_HELD_OUT, N_SPLIT } Split;
@@ -181,8 +184,9 @@ typedef struct TokenCounts {
     int64_t n_truncated; /* tokens cut off at T, of so many documents or samples: */
     int64_t n_cut;
     int64_t n_used, n_fill; /* positions of all rows that hold tokens, that are filled up */
-    int64_t n_left;         /* samples left out (on_empty_sample: drop) */
-    int64_t n_empty;        /* empty texts skipped, in both splits together */
+    int64_t n_shared; /* tokens that stand in no row because another sample's serve for them */
+    int64_t n_left;   /* samples left out (on_empty_sample: drop) */
+    int64_t n_empty;  /* empty texts skipped, in both splits together */
 } TokenCounts;
 const TokenCounts *token_set_counts(const TokenSet *ts);
 bool token_set_is_samples(const TokenSet *ts);

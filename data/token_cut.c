@@ -33,17 +33,99 @@ out:
     return rc;
 }
 
-/* Which row each document goes into, -1 for none: the first of the rows still open that has room. Only
- * the last few stay open, so documents of one row stand near each other in the file. */
-static Status place_documents(TokenSet *ts, const char *path, const PackOpts *p, int64_t *row_of,
-                              int64_t *used)
+/* ---- rows that are open ---- */
+
+enum {
+    N_OPEN =
+        64, /* only the last few rows stay open, so documents of one row stand near each other in the file */
+    N_HEAD = 8,     /* samples of a row whose beginning may serve others */
+    MIN_SHARED = 16 /* tokens; fewer are not worth a second range of keys */
+};
+
+typedef struct OpenRow {
+    int64_t used;
+    int n_head;
+    int64_t head[N_HEAD]; /* document */
+    int32_t head_at[N_HEAD];
+} OpenRow;
+
+typedef struct Placing {
+    TokenSet *ts;
+    bool packs, shares;
+    int64_t first; /* open row; up to ts->n_row, of which each has its place in `open` */
+    OpenRow open[N_OPEN + 1];
+} Placing;
+
+static OpenRow *open_row(Placing *p, int64_t row)
+{
+    return &p->open[row % (N_OPEN + 1)];
+}
+
+/* How many of the first n tokens of two documents are the same. */
+static int64_t common_tokens(const TokenStream *s, int64_t a, int64_t b, int64_t n)
+{
+    const int64_t at_a = doc_begin(s, a), at_b = doc_begin(s, b), n_b = doc_tokens(s, b);
+    int64_t i = 0;
+    while (i < n && i < n_b && stream_token_at(s, at_a + i) == stream_token_at(s, at_b + i)) i++;
+    return i;
+}
+
+/* The most that a document, n_free tokens of which may be left out, has in common with one of the row. */
+static Beginning find_beginning(const Placing *p, const OpenRow *row, int64_t doc, int64_t n_free)
+{
+    Beginning best = {0};
+    for (int i = 0; i < row->n_head; i++) {
+        const int64_t n = common_tokens(&p->ts->stream, doc, row->head[i], n_free);
+        if (n >= MIN_SHARED && n > best.n) best = (Beginning){row->head_at[i], (int32_t)n};
+    }
+    return best;
+}
+
+/* Puts n tokens of a document into the first open row that has room for what it does not share there. */
+static int64_t place_document(Placing *p, int64_t doc, int64_t n, int64_t n_free,
+                              Beginning *beginning)
+{
+    TokenSet *ts = p->ts;
+    int64_t row = p->first;
+    OpenRow *open = NULL;
+    *beginning = (Beginning){0};
+    for (; row < ts->n_row; row++) {
+        open = open_row(p, row);
+        if (open->used + n - n_free > ts->T) continue;
+        *beginning = find_beginning(p, open, doc, n_free);
+        if (open->used + n - beginning->n <= ts->T) break;
+    }
+    if (row == ts->n_row) {
+        open = open_row(p, ts->n_row++);
+        *open = (OpenRow){0};
+        *beginning = (Beginning){0};
+    }
+    if (p->shares && beginning->n == 0 && open->n_head < N_HEAD) {
+        open->head[open->n_head] = doc;
+        open->head_at[open->n_head++] = (int32_t)open->used;
+    }
+    open->used += n - beginning->n;
+    if (ts->n_row - p->first > (p->packs ? N_OPEN : 0)) p->first++;
+    return row;
+}
+
+/* Tokens in front of the first label, at least one left. */
+static int64_t tokens_without_label(const TokenStream *s, int64_t doc, int64_t n)
+{
+    const int64_t from = doc_begin(s, doc);
+    int64_t i = 0;
+    while (i < n - 1 && label_at(s, from + i, s->doc_end[doc]) < 0) i++;
+    return i;
+}
+
+/* Which row each document goes into, -1 for none, and what it shares there. */
+static Status place_documents(Placing *p, const char *path, bool drops, int64_t *row_of,
+                              Beginning *beginning)
 {
     Status rc = ST_OK;
-    enum { N_OPEN = 64 };
+    TokenSet *ts = p->ts;
     const TokenStream *s = &ts->stream;
-    const bool drops = strcmp(p->on_empty_sample, "drop") == 0;
     TokenCounts *c = &ts->counts;
-    int64_t first = 0;
     for (int64_t i = 0; i < s->n_doc; i++) {
         const int64_t n_whole = doc_tokens(s, i), n = n_whole < ts->T ? n_whole : ts->T,
                       n_label = count_labels(s, i, n);
@@ -53,14 +135,11 @@ static Status place_documents(TokenSet *ts, const char *path, const PackOpts *p,
             c->n_left++;
             continue;
         }
-        int64_t row = first;
-        while (row < ts->n_row && used[row] + n > ts->T) row++;
-        if (row == ts->n_row) ts->n_row++;
-        if (ts->n_row - first > (p->packing ? N_OPEN : 0)) first++;
-        row_of[i] = row;
-        used[row] += n;
+        row_of[i] =
+            place_document(p, i, n, p->shares ? tokens_without_label(s, i, n) : 0, &beginning[i]);
         c->n_learned += n_label;
-        c->n_used += n;
+        c->n_used += n - beginning[i].n;
+        c->n_shared += beginning[i].n;
         c->n_truncated += n_whole - n;
         c->n_cut += n_whole > n;
     }
@@ -69,28 +148,51 @@ out:
     return rc;
 }
 
-/* Rows of whole documents, each cut to T. */
-static Status cut_by_document(TokenSet *ts, const char *path, const PackOpts *p)
+/* Sorts documents by row, in their order. */
+static void list_documents(TokenSet *ts, const int64_t *row_of, const Beginning *beginning,
+                           int64_t *next)
 {
-    Status rc = ST_OK;
     const int64_t n_doc = ts->stream.n_doc;
-    int64_t *row_of = mem_array(n_doc, sizeof *row_of), *next = mem_array(n_doc, sizeof *next);
-    ts->doc = mem_array(n_doc, sizeof *ts->doc);
-    ts->row_end = mem_array(n_doc, sizeof *ts->row_end);
-    CHECK(row_of && next && ts->doc && ts->row_end, NOMEM, "%s: %lld documents", ts->name,
-          LL(n_doc));
-    TRY(place_documents(ts, path, p, row_of, next));
     for (int64_t i = 0; i < n_doc; i++)
         if (row_of[i] >= 0) ts->row_end[row_of[i]]++;
     for (int64_t row = 0, end = 0; row < ts->n_row; row++) {
         next[row] = end;
         end = ts->row_end[row] += end;
     }
-    for (int64_t i = 0; i < n_doc; i++)
-        if (row_of[i] >= 0) ts->doc[next[row_of[i]]++] = i;
+    for (int64_t i = 0; i < n_doc; i++) {
+        if (row_of[i] < 0) continue;
+        const int64_t k = next[row_of[i]]++;
+        ts->doc[k] = i;
+        if (ts->beginning) ts->beginning[k] = beginning[i];
+    }
+}
+
+/* Rows of whole documents, each cut to T. */
+static Status cut_by_document(TokenSet *ts, const char *path, const PackOpts *p)
+{
+    Status rc = ST_OK;
+    const int64_t n_doc = ts->stream.n_doc;
+    int64_t *row_of = mem_array(n_doc, sizeof *row_of), *next = mem_array(n_doc, sizeof *next);
+    Beginning *beginning = mem_array(n_doc, sizeof *beginning);
+    Placing *placing = mem_alloc(sizeof *placing);
+    ts->doc = mem_array(n_doc, sizeof *ts->doc);
+    ts->row_end = mem_array(n_doc, sizeof *ts->row_end);
+    CHECK(row_of && next && beginning && placing && ts->doc && ts->row_end, NOMEM,
+          "%s: %lld documents", ts->name, LL(n_doc));
+    placing->ts = ts;
+    placing->packs = p->packing;
+    placing->shares = p->packing && p->prefix_sharing && ts->own_document_only;
+    TRY(place_documents(placing, path, strcmp(p->on_empty_sample, "drop") == 0, row_of, beginning));
+    if (ts->counts.n_shared > 0) {
+        ts->beginning = mem_array(n_doc, sizeof *ts->beginning);
+        CHECK(ts->beginning, NOMEM, "%s: %lld documents", ts->name, LL(n_doc));
+    }
+    list_documents(ts, row_of, beginning, next);
 out:
     mem_free(row_of);
     mem_free(next);
+    mem_free(beginning);
+    mem_free(placing);
     return rc;
 }
 

@@ -11,6 +11,7 @@ const OptSpec PACK_OPTS[] = {
     OPT_COUNT(PackOpts, max_seq_length, 512, 1, 16e6, "tokens in a row"),
     OPT_BOOL(PackOpts, packing, true, "several documents in one row; false: one document a row, cut or filled"),
     OPT_ENUM(PackOpts, packing_attention, "document", "document|full", "full: documents packed into one row see each other"),
+    OPT_BOOL(PackOpts, prefix_sharing, true, "packed samples whose prompts begin with the same tokens have them once in a row"),
     OPT_STR(PackOpts, chat_template, "tokenizer_default", "type messages: tokenizer_default, the name of a known template, or FILE.jinja"),
     OPT_WORDS(PackOpts, roles_to_train, "assistant", "system|developer|user|assistant|tool", "type messages: whose messages are learned"),
     OPT_BOOL(PackOpts, train_on_inputs, false, "samples (types completion, alpaca, messages): learn prompts, too"),
@@ -115,6 +116,7 @@ void token_set_close(TokenSet *ts)
     if (!ts) return;
     stream_fini(&ts->stream);
     mem_free(ts->doc);
+    mem_free(ts->beginning);
     mem_free(ts->row_end);
     mem_free(ts);
 }
@@ -147,7 +149,8 @@ int64_t token_set_n_doc(const TokenSet *ts)
 int64_t token_set_bytes(const TokenSet *ts)
 {
     const TokenStream *s = &ts->stream;
-    const int64_t per_doc = 1 + (s->number != NULL) + 2 * (ts->doc != NULL);
+    const int64_t per_doc =
+        1 + (s->number != NULL) + 2 * (ts->doc != NULL) + (ts->beginning != NULL); /* two halves */
     return s->n_token * s->width + (s->learned ? s->n_token / 8 : 0) +
            s->n_doc * per_doc * (int64_t)sizeof(int64_t);
 }
@@ -211,19 +214,22 @@ static int64_t doc_of(const TokenStream *s, int64_t i)
 typedef struct Row {
     const TokenSet *ts;
     int64_t t; /* filled so far */
-    int32_t *tokens, *labels, *doc_start;
+    int32_t *tokens, *labels, *doc_start, *shared_start, *n_shared;
     int64_t n_label;
 } Row;
 
 /* Tokens [from, to) of the stream, all of the document that ends at doc_end; start: from where on
- * they see. */
-static void put_tokens(Row *r, int64_t from, int64_t to, int64_t doc_end, int64_t start)
+ * they see, beside what they share. */
+static void put_tokens(Row *r, int64_t from, int64_t to, int64_t doc_end, int64_t start,
+                       Beginning shared)
 {
     const TokenStream *s = &r->ts->stream;
     for (int64_t i = from; i < to; i++, r->t++) {
         r->tokens[r->t] = stream_token_at(s, i);
         r->labels[r->t] = label_at(s, i, doc_end);
         r->doc_start[r->t] = (int32_t)start;
+        r->shared_start[r->t] = shared.start;
+        r->n_shared[r->t] = shared.n;
         r->n_label += r->labels[r->t] >= 0;
     }
 }
@@ -235,7 +241,7 @@ static void put_from_stream(Row *r, int64_t row)
     int64_t at = row * T, start = 0;
     for (int64_t doc = doc_of(s, at); at < to; doc++) {
         const int64_t end = s->doc_end[doc], until = end < to ? end : to;
-        put_tokens(r, at, until, end, start);
+        put_tokens(r, at, until, end, start, (Beginning){0});
         at = until;
         if (r->ts->own_document_only) start = r->t;
     }
@@ -247,8 +253,9 @@ static void put_documents(Row *r, int64_t row)
     const TokenStream *s = &ts->stream;
     for (int64_t k = row == 0 ? 0 : ts->row_end[row - 1]; k < ts->row_end[row]; k++) {
         const int64_t from = doc_begin(s, ts->doc[k]), end = s->doc_end[ts->doc[k]];
-        put_tokens(r, from, end - from < ts->T ? end : from + ts->T, end,
-                   ts->own_document_only ? r->t : 0);
+        const Beginning shared = ts->beginning ? ts->beginning[k] : (Beginning){0};
+        put_tokens(r, from + shared.n, end - from < ts->T ? end : from + ts->T, end,
+                   ts->own_document_only ? r->t : 0, shared);
     }
 }
 
@@ -259,7 +266,9 @@ void token_set_row(const TokenSet *ts, int64_t row, int64_t b, Batch *out)
     Row r = {.ts = ts,
              .tokens = out->tokens + b * T,
              .labels = out->labels + b * T,
-             .doc_start = out->doc_start + b * T};
+             .doc_start = out->doc_start + b * T,
+             .shared_start = out->shared_start + b * T,
+             .n_shared = out->n_shared + b * T};
     for (int64_t t = 0; t < T; t++) out->n_label -= r.labels[t] >= 0;
     if (ts->streams)
         put_from_stream(&r, row);
@@ -269,6 +278,7 @@ void token_set_row(const TokenSet *ts, int64_t row, int64_t b, Batch *out)
         r.tokens[r.t] = ts->eos;
         r.labels[r.t] = -1;
         r.doc_start[r.t] = (int32_t)r.t;
+        r.n_shared[r.t] = r.shared_start[r.t] = 0;
     }
     out->n_label += r.n_label;
 }

@@ -3,13 +3,20 @@
 #define DATA_TOKEN_SET_H
 #include "data/shard.h"
 
+/* What a document has in common with one before it in its row, and so is left out: n tokens that stand
+ * there from position `start` on. */
+typedef struct Beginning {
+    int32_t start, n;
+} Beginning;
+
 struct TokenSet {
     char name[256];
     TokenStream stream;
     int64_t T, n_row;
-    bool streams;     /* rows are cut from the stream; else they are made of whole documents: */
-    int64_t *doc;     /* their numbers, row by row; samples left out are not among them */
-    int64_t *row_end; /* (n_row) first index into doc behind row i */
+    bool streams;         /* rows are cut from the stream; else they are made of whole documents: */
+    int64_t *doc;         /* their numbers, row by row; samples left out are not among them */
+    Beginning *beginning; /* of each of them; NULL: they share nothing */
+    int64_t *row_end;     /* (n_row) first index into doc behind row i */
     bool own_document_only; /* how far tokens see */
     int32_t eos;
     TokenCounts counts;

@@ -267,6 +267,99 @@ START_TEST(packed_samples_stay_whole)
 }
 END_TEST
 
+/* Sample i begins with one of two templates, of 25 and 18 letters, or with none. */
+static int templated_sample(int i, char *out, int *n_prompt)
+{
+    static const char *const TEMPLATE[] = {"abcdefghijklmnopqrstuvwxy", "zyxwvutsrqponmlkji", ""};
+    const int n = sprintf(out, "%s%d:", TEMPLATE[i % 3], 1000 + i);
+    *n_prompt = n;
+    return n + sprintf(out + n, "%d", i % 2 ? i : i % 10) + 1; /* and eos */
+}
+
+static const char *write_templated(void)
+{
+    static char content[N_SAMPLE * 128];
+    size_t n = 0;
+    for (int i = 0; i < N_SAMPLE; i++) {
+        char text[64];
+        int n_prompt;
+        templated_sample(i, text, &n_prompt);
+        n += (size_t)snprintf(content + n, sizeof content - n,
+                              "{\"prompt\": \"%.*s\", \"completion\": \"%s\"}\n", n_prompt, text,
+                              text + n_prompt);
+    }
+    return write_text("templated.jsonl", content);
+}
+
+/* Which sample it is whose own tokens stand at t, by all of its tokens and labels; -1: none. n: its own ones. */
+static int sample_at(const Batch *b, int64_t t, int64_t *n)
+{
+    const int64_t n_shared = b->n_shared[t], from = b->shared_start[t];
+    for (int i = 0; i < N_SAMPLE; i++) {
+        char text[64];
+        int n_prompt;
+        const int64_t n_all = templated_sample(i, text, &n_prompt);
+        bool same = n_shared < n_all && t + n_all - n_shared <= b->T && from + n_shared <= t;
+        for (int64_t k = 0; same && k < n_all; k++) {
+            const int64_t at = k < n_shared ? from + k : t + k - n_shared;
+            const int32_t label = k + 1 < n_all && k + 1 >= n_prompt ? text[k + 1] : -1;
+            same = b->tokens[at] == text[k];
+            if (k < n_shared)
+                same = same && label == -1;
+            else
+                same = same && b->labels[at] == label && b->doc_start[at] == t &&
+                       b->n_shared[at] == n_shared && b->shared_start[at] == from;
+        }
+        *n = n_all - n_shared;
+        if (same) return i;
+    }
+    return -1;
+}
+
+START_TEST(packed_samples_share_the_beginning_of_their_prompts)
+{
+    const DatasetOpts d = samples("completion", write_templated());
+    const int64_t live = mem_live();
+    PackOpts p = pack(200);
+    for (int k = 0; k < 3; k++) { /* shared, not asked for, everything is learned */
+        TokenSet *ts;
+        Batch *b;
+        bool seen[N_SAMPLE] = {false};
+        int64_t n_seen = 0, n_shared = 0, n_used = 0;
+        p.prefix_sharing = k != 1;
+        p.train_on_inputs = k == 2;
+        T_OK(token_set_open(comm_self(), &d, &p, bytes, SPLIT_TRAIN, &ts));
+        T_OK(batch_create(1, 200, &b));
+        const TokenCounts *c = token_set_counts(ts);
+        for (int64_t row = 0; k < 2 && row < token_set_n_row(ts); row++) {
+            token_set_row(ts, row, 0, b);
+            for (int64_t t = 0, n = 0; t < b->T; t += n) {
+                const int i = sample_at(b, t, &n);
+                if (i < 0) { /* filling, up to the end */
+                    T_TRUE(b->tokens[t] == 0 && b->labels[t] == -1 && b->doc_start[t] == t);
+                    n = 1;
+                    continue;
+                }
+                T_TRUE(!seen[i]);
+                seen[i] = true;
+                n_seen++;
+                n_used += n;
+                n_shared += b->n_shared[t];
+            }
+        }
+        T_TRUE(k == 2 || n_seen == N_SAMPLE);
+        T_EQ_I64(c->n_shared, n_shared);
+        T_TRUE((k == 0) == (n_shared > 4 * N_SAMPLE)); /* a third has 25, a third 18 */
+        T_TRUE(k == 2 || c->n_used == n_used);
+        T_EQ_I64(c->n_used + c->n_shared, token_set_n_token(ts));
+        T_EQ_I64(c->n_used + c->n_fill, token_set_n_row(ts) * 200);
+        batch_destroy(b);
+        token_set_close(ts);
+    }
+    T_EQ_I64(mem_live(), live);
+}
+END_TEST
+
 START_TEST(a_sample_without_a_label_is_named_or_dropped)
 {
     TokenSet *ts;
@@ -404,6 +497,7 @@ int main(void)
                         an_array_is_read_in_any_shape,
                         bad_samples_name_their_place,
                         packed_samples_stay_whole,
+                        packed_samples_share_the_beginning_of_their_prompts,
                         a_sample_without_a_label_is_named_or_dropped,
                         the_cache_knows_what_is_learned,
                         failures_leave_nothing_behind,

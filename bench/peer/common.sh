@@ -19,19 +19,19 @@ if [ -z "${PEER_PYTHON:-}" ]; then
 fi
 "$PEER_PYTHON" -c 'import torch, transformers, peft; print("peer: torch", torch.__version__, "transformers", transformers.__version__, "peft", peft.__version__)'
 
-# ours CONFIG key=value ...: "tokens/s MB", the median of all steps but the first
+# ours CONFIG key=value ...: "tokens/s MB", the median of all steps but the first $skip (1)
 ours() {
     rm -rf "$work/run"
     build/release/bench/pss_peak "$work/peak" build/release/trainer/trainer "$@" "output_dir=$work/run" "cache_dir=$work/cache" \
         >"$work/log" 2>&1 </dev/null || { tail -n 5 "$work/log" >&2; exit 1; }
-    rate=$(sed -n 's/.*"tokens_per_s": *\([0-9.e+]*\).*/\1/p' "$work/run/metrics.jsonl" | tail -n +2 | median)
+    rate=$(sed -n 's/.*"tokens_per_s": *\([0-9.e+]*\).*/\1/p' "$work/run/metrics.jsonl" | tail -n +$((${skip:-1} + 1)) | median)
     echo "$rate $(cut -d' ' -f1 "$work/peak")"
 }
-# theirs SCRIPT ARG ...: the same
+# theirs SCRIPT ARG ...: the same; of $unit (tokens)
 theirs() {
     build/release/bench/pss_peak "$work/peak" "$PEER_PYTHON" -W ignore "$@" >"$work/peer.out" 2>"$work/log" </dev/null ||
         { tail -n 5 "$work/log" >&2; return 1; }
-    echo "$(sed -n 's/.*tokens\/s \([0-9.]*\).*/\1/p' "$work/peer.out") $(cut -d' ' -f1 "$work/peak")"
+    echo "$(sed -n "s/.*${unit:-tokens}\/s \([0-9.]*\).*/\1/p" "$work/peer.out") $(cut -d' ' -f1 "$work/peak")"
 }
 median() { sort -g | awk '{x[NR] = $1} END {print NR % 2 ? x[(NR + 1) / 2] : (x[NR / 2] + x[NR / 2 + 1]) / 2}'; }
 
@@ -44,7 +44,7 @@ best() {
     for s in "$@"; do
         # shellcheck disable=SC2086  # lists of words
         r=$(theirs $fixed $s) || { echo "peer, $s: does not run"; continue; }
-        echo "peer, $s: $r (tokens/s, MB)"
+        echo "peer, $s: $r (${unit:-tokens}/s, MB)"
         if awk -v a="${r% *}" -v b="$most" 'BEGIN {exit !(a > b)}'; then setting=$s most=${r% *}; fi
     done
     [ -n "$setting" ] || { echo "the peer runs in no setting" >&2; exit 1; }
@@ -57,12 +57,12 @@ pairs_of() {
     while [ $i -lt "$pairs" ]; do
         a=$(ours_now) b=$(theirs_now)
         echo "$a $b" >>"$work/pairs"
-        echo "ours $a   peer $b   (tokens/s, MB)"
+        echo "ours $a   peer $b   (${unit:-tokens}/s, MB)"
         i=$((i + 1))
     done
     for c in 1 2 3 4; do eval "m$c=\$(cut -d' ' -f$c '$work/pairs' | median)"; done
     # shellcheck disable=SC2154  # set by eval
-    echo "medians of $pairs: ours $m1 tokens/s, $m2 MB; peer ($setting) $m3 tokens/s, $m4 MB"
+    echo "medians of $pairs: ours $m1 ${unit:-tokens}/s, $m2 MB; peer ($setting) $m3 ${unit:-tokens}/s, $m4 MB"
     echo "speed, ours / peer:  $(awk '{printf "%.3f\n", $1 / $3}' "$work/pairs" | median)"
     echo "memory, ours / peer: $(awk '{printf "%.3f\n", $2 / $4}' "$work/pairs" | median)"
 }

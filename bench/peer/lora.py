@@ -1,23 +1,25 @@
 """LoRA with PyTorch + PEFT, as well as it goes on a CPU: a plain loop, sdpa attention, fused AdamW, no Trainer.
 
-lora.py MODEL STEPS BATCH T SAMPLES|- bf16|f32 eager|compile MICRO
+lora.py MODEL STEPS BATCH T SAMPLES|- FIRST-LAST bf16|f32 eager|compile MICRO
 Rows of T random tokens, all of them labelled; with SAMPLES (samples.py) those, sorted by length inside a batch, padded to the
-longest of a micro-batch, labels on the answers only. Prints the loss of the last step and tokens/s without padding, the median
-of all steps but the first.
+longest of a micro-batch, labels on the answers only. Blocks FIRST to LAST are adapted. Prints the loss of the last step,
+tokens/s without padding and samples/s, the medians of all steps but the first.
 """
 import json, os, statistics, sys, time
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-folder, steps, batch, T, samples, dtype, mode, micro = sys.argv[1:9]
+folder, steps, batch, T, samples, blocks, dtype, mode, micro = sys.argv[1:10]
 steps, batch, T, micro = int(steps), int(batch), int(T), int(micro)
 torch.manual_seed(1)
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 model = AutoModelForCausalLM.from_pretrained(
     folder, dtype=torch.bfloat16 if dtype == "bf16" else torch.float32, attn_implementation="sdpa")
 model.config.use_cache = False
-model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"))
+first, last = (int(b) for b in blocks.split("-"))
+chosen = "|".join(str(b) for b in range(first, last + 1))
+model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules=rf".*\.layers\.({chosen})\..*_proj", task_type="CAUSAL_LM"))
 model.train()
 trained = [p for p in model.parameters() if p.requires_grad]
 optimizer = torch.optim.AdamW(trained, lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
@@ -48,7 +50,7 @@ def sample_batches():
         yield parts
 
 
-batches, rates = random_batches() if samples == "-" else sample_batches(), []
+batches, rates, seconds = random_batches() if samples == "-" else sample_batches(), [], []
 for step in range(steps):
     parts = next(batches)
     begin = time.perf_counter()
@@ -62,5 +64,7 @@ for step in range(steps):
     torch.nn.utils.clip_grad_norm_(trained, 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    rates.append(n_token / (time.perf_counter() - begin))
-print(f"loss {total:.4f}  tokens/s {statistics.median(rates[1:] or rates):.1f}")
+    seconds.append(time.perf_counter() - begin)
+    rates.append(n_token / seconds[-1])
+print(f"loss {total:.4f}  tokens/s {statistics.median(rates[1:] or rates):.1f}  "
+      f"samples/s {batch / statistics.median(seconds[1:] or seconds):.2f}")

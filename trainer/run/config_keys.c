@@ -186,6 +186,7 @@ const KeyNeed KEY_NEEDS[] = {
     {"", "continual_lr",        "paradigm", "continual"},
     {"", "max_nonfinite_skips", "on_nonfinite", "skip"},
     {"", "packing_attention",   "packing", "true"},
+    {"", "prefix_sharing",      "packing", "true"},
     {"", "load_best_model_at_end",  "paradigm", "plain"},
     {"", "early_stopping_patience", "paradigm", "plain"},
     {"", "early_stopping_threshold", "early_stopping_patience", "!0"},

@@ -27,6 +27,8 @@ void data_counts_text(const TokenSet *ts, Text *out)
         text_printf(out, "; %lld cut off of %lld %s", LL(c->n_truncated), LL(c->n_cut),
                     token_set_is_samples(ts) ? "samples" : "documents");
     if (c->n_left > 0) text_printf(out, "; %lld samples left out", LL(c->n_left));
+    if (c->n_shared > 0)
+        text_printf(out, "; %lld more share the beginning of another sample", LL(c->n_shared));
     if (c->n_fill > 0)
         text_printf(out, "; rows are filled to %.0f %%", percent(c->n_used, c->n_used + c->n_fill));
     if (c->n_empty > 0) text_printf(out, "; %lld empty texts", LL(c->n_empty));
@@ -35,11 +37,11 @@ void data_counts_text(const TokenSet *ts, Text *out)
 json_t *data_facts_json(const TokenSet *ts)
 {
     const TokenCounts *c = token_set_counts(ts);
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name",
                      token_set_name(ts), "tokens", (Int)token_set_n_token(ts), "documents",
                      (Int)token_set_n_doc(ts), "rows", (Int)token_set_n_row(ts), "learned_tokens",
-                     (Int)c->n_learned, "dropped_tokens", (Int)c->n_dropped, "truncated_tokens",
-                     (Int)c->n_truncated, "truncated_documents", (Int)c->n_cut, "left_out_samples",
-                     (Int)c->n_left, "empty_texts", (Int)c->n_empty, "fingerprint",
-                     token_set_fingerprint(ts));
+                     (Int)c->n_learned, "dropped_tokens", (Int)c->n_dropped, "shared_tokens",
+                     (Int)c->n_shared, "truncated_tokens", (Int)c->n_truncated,
+                     "truncated_documents", (Int)c->n_cut, "left_out_samples", (Int)c->n_left,
+                     "empty_texts", (Int)c->n_empty, "fingerprint", token_set_fingerprint(ts));
 }

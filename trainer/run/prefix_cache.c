@@ -235,6 +235,8 @@ static Status row_path(const PrefixCache *c, const Batch *row, char **path)
     TRY(sha256_begin(&sha));
     sha256_add(sha, row->tokens, (size_t)row->T * sizeof *row->tokens);
     sha256_add(sha, row->doc_start, (size_t)row->T * sizeof *row->doc_start);
+    sha256_add(sha, row->shared_start, (size_t)row->T * sizeof *row->shared_start);
+    sha256_add(sha, row->n_shared, (size_t)row->T * sizeof *row->n_shared);
     sha256_end(sha, hex);
     sha = NULL;
     *path = mem_printf("%s/%.32s.h5", c->dir, hex);
@@ -347,7 +349,9 @@ Status prefix_cache_fill(PrefixCache *c, Batch *b)
                            .T = b->T,
                            .tokens = b->tokens + at,
                            .labels = b->labels + at,
-                           .doc_start = b->doc_start + at};
+                           .doc_start = b->doc_start + at,
+                           .shared_start = b->shared_start + at,
+                           .n_shared = b->n_shared + at};
         TRY(fill_row(c, &row, c->hidden + i * n_row));
     }
     b->hidden = c->hidden;
