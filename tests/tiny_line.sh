@@ -26,6 +26,7 @@ save_total_limit: 20
 logging_steps: 100
 eval_steps: 0
 report_to: jsonl
+compute_dtype: ${COMPUTE_DTYPE:-auto}
 YAML
 
 # arguments K: what makes the config that of version K
