@@ -5,11 +5,12 @@
  * Each round measures every column once, so that a machine that is busy for a while slows all of
  * them; printed are medians in GFLOP/s. bf16 is left out where the CPU only emulates it. "own" is
  * OpenBLAS on the whole product with threads of its own, which is what tiling has to be compared
- * with. */
+ * with. "widened" is oneDNN in f32 by a frozen matrix stored in bf16 (y and dx). */
 #include "trainer/base/cpu.h"
 #include "trainer/base/log.h"
 #include "trainer/base/mem.h"
 #include "trainer/tensor/gemm.h"
+#include "trainer/tensor/kernels/kernel.h"
 #include <cblas.h>
 #include <omp.h>
 #include <stdio.h>
@@ -30,15 +31,18 @@ static const Product PRODUCTS[] = {
 
 typedef struct Column {
     const char *name, *backend, *compute_dtype; /* backend NULL: "own" */
+    bool stored_bf16;                           /* the weights of y and dx */
 } Column;
 
-static const Column COLUMNS[] = {{"openblas", "openblas", "fp32"},
-                                 {"onednn", "onednn", "fp32"},
-                                 {"own", NULL, NULL},
-                                 {"bf16", "onednn", "bf16"}};
+static const Column COLUMNS[] = {{"openblas", "openblas", "fp32", false},
+                                 {"onednn", "onednn", "fp32", false},
+                                 {"own", NULL, NULL, false},
+                                 {"bf16", "onednn", "bf16", false},
+                                 {"widened", "onednn", "fp32", true}};
 
 enum { MAX_ROUND = 101, N_FLOAT = 4096 * 2048 };
 static float *a, *b, *c;
+static uint16_t *b_stored; /* b in bf16 */
 
 static void multiply(const Product *p, const Column *col, int n_thread)
 {
@@ -47,8 +51,10 @@ static void multiply(const Product *p, const Column *col, int n_thread)
     const int64_t lda = trans_a ? p->m : p->k, ldb = trans_b ? p->k : p->n;
     const float beta = trans_b ? 0 : 1;
     if (col->backend) {
-        gemm(p->m, p->n, p->k, (Mat){a, lda, DT_F32, trans_a}, (Mat){b, ldb, DT_F32, trans_b}, beta,
-             c, p->n);
+        const bool stored = col->stored_bf16 && !trans_a;
+        const Mat by = {stored ? (const void *)b_stored : b, ldb, stored ? DT_BF16 : DT_F32,
+                        trans_b};
+        gemm(p->m, p->n, p->k, (Mat){a, lda, DT_F32, trans_a}, by, beta, c, p->n);
         return;
     }
     openblas_set_num_threads(n_thread);
@@ -98,7 +104,8 @@ static void bench(const Product *p, int n_round, int n_thread)
     for (int64_t i = 0; i < N_OF(COLUMNS); i++) {
         qsort(rates[i], (size_t)n_round, sizeof **rates, by_value);
         const double median = rates[i][n_round / 2];
-        if (COLUMNS[i].backend && median > best && strcmp(COLUMNS[i].compute_dtype, "fp32") == 0)
+        if (COLUMNS[i].backend && !COLUMNS[i].stored_bf16 && median > best &&
+            strcmp(COLUMNS[i].compute_dtype, "fp32") == 0)
             best = median;
         printf(" %9.1f", median);
     }
@@ -115,12 +122,14 @@ int main(int argc, char **argv)
     a = mem_array(N_FLOAT, sizeof *a);
     b = mem_array(N_FLOAT, sizeof *b);
     c = mem_array(N_FLOAT, sizeof *c);
-    if (!a || !b || !c || n_round < 1 || n_round > MAX_ROUND) return EXIT_FAILURE;
+    b_stored = mem_array(N_FLOAT, sizeof *b_stored);
+    if (!a || !b || !b_stored || !c || n_round < 1 || n_round > MAX_ROUND) return EXIT_FAILURE;
     for (int64_t i = 0; i < N_FLOAT; i++) {
         a[i] = (float)(i % 13 - 6) / 8;
-        b[i] = (float)(i % 11 - 5) / 8;
+        b[i] = (float)(i % 11 - 5) / 8; /* exact in bf16 */
     }
     if (gemm_init(NULL, NULL) != ST_OK) return EXIT_FAILURE;
+    kernels()->to_bf16(N_FLOAT, b, b_stored);
     const GemmChoice choice = gemm_choice();
     printf("%s: %s, %s, %s\n", cpu, choice.backend, choice.kernels, choice.compute_dtype);
     printf("%-8s %5s %5s %5s %3s", "product", "m", "n", "k", "thr");
@@ -132,6 +141,7 @@ int main(int argc, char **argv)
     gemm_fini();
     mem_free(a);
     mem_free(b);
+    mem_free(b_stored);
     mem_free(c);
     return EXIT_SUCCESS;
 }

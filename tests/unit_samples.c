@@ -183,14 +183,16 @@ static int sample_tokens(int i, char *out, int *n_prompt)
     return n + 1;
 }
 
-static const char *write_samples(void)
+typedef int (*SampleTokens)(int i, char *out, int *n_prompt);
+
+static const char *write_samples(SampleTokens make)
 {
     static char content[N_SAMPLE * 128];
     size_t n = 0;
     for (int i = 0; i < N_SAMPLE; i++) {
-        char text[MAX_TOKENS];
+        char text[64];
         int n_prompt;
-        sample_tokens(i, text, &n_prompt);
+        make(i, text, &n_prompt);
         n += (size_t)snprintf(content + n, sizeof content - n,
                               "{\"prompt\": \"%.*s\", \"completion\": \"%s\"}\n", n_prompt, text,
                               text + n_prompt);
@@ -216,7 +218,7 @@ static bool stands_at(const Batch *b, int64_t t, int i, int64_t start, int64_t *
 
 START_TEST(packed_samples_stay_whole)
 {
-    const DatasetOpts d = samples("completion", write_samples());
+    const DatasetOpts d = samples("completion", write_samples(sample_tokens));
     PackOpts p = pack(0);
     const int64_t live = mem_live();
     for (int64_t T = 20; T <= 120; T += 25)
@@ -276,21 +278,6 @@ static int templated_sample(int i, char *out, int *n_prompt)
     return n + sprintf(out + n, "%d", i % 2 ? i : i % 10) + 1; /* and eos */
 }
 
-static const char *write_templated(void)
-{
-    static char content[N_SAMPLE * 128];
-    size_t n = 0;
-    for (int i = 0; i < N_SAMPLE; i++) {
-        char text[64];
-        int n_prompt;
-        templated_sample(i, text, &n_prompt);
-        n += (size_t)snprintf(content + n, sizeof content - n,
-                              "{\"prompt\": \"%.*s\", \"completion\": \"%s\"}\n", n_prompt, text,
-                              text + n_prompt);
-    }
-    return write_text("templated.jsonl", content);
-}
-
 /* Which sample it is whose own tokens stand at t, by all of its tokens and labels; -1: none. n: its own ones. */
 static int sample_at(const Batch *b, int64_t t, int64_t *n)
 {
@@ -318,7 +305,7 @@ static int sample_at(const Batch *b, int64_t t, int64_t *n)
 
 START_TEST(packed_samples_share_the_beginning_of_their_prompts)
 {
-    const DatasetOpts d = samples("completion", write_templated());
+    const DatasetOpts d = samples("completion", write_samples(templated_sample));
     const int64_t live = mem_live();
     PackOpts p = pack(200);
     for (int k = 0; k < 3; k++) { /* shared, not asked for, everything is learned */
