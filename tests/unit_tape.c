@@ -169,6 +169,40 @@ START_TEST(computing_again_gives_the_same_bits_in_less_memory)
 }
 END_TEST
 
+/* A product that is forgotten between forward and backward: same gradients, and the layers share its memory. */
+START_TEST(what_is_forgotten_comes_back)
+{
+    Toy toy;
+    Tape *t;
+    real grad[2][C * C + 2 * C];
+    size_t bytes[2];
+    toy_init(&toy);
+    for (int brief = 0; brief < 2; brief++) {
+        Tensor *x, *w;
+        memset(toy.grad, 0, (size_t)params_flat_n(toy.ps) * sizeof(real));
+        T_OK(tape_create(&t));
+        T_OK(tape_const(t, DT_REAL, toy.x, 2, (int64_t[]){N, C}, &x));
+        T_OK(tape_param(t, params_find(toy.ps, "mix"), &w));
+        for (int i = 0; i < 200; i++) {
+            Tensor *h, *product;
+            T_OK(tape_linear(t, x, w, NULL, &h));
+            T_OK(brief ? tape_glu_brief(t, ACT_SILU, h, x, &product)
+                       : tape_glu(t, ACT_SILU, h, x, &product));
+            T_OK(tape_linear(t, product, w, NULL, &x));
+            tape_forget(t, product);
+            T_TRUE((product->val == NULL) == brief);
+        }
+        T_OK(tape_backward(t, x));
+        bytes[brief] = tape_bytes(t);
+        memcpy(grad[brief], toy.grad, (size_t)params_flat_n(toy.ps) * sizeof(real));
+        tape_destroy(t);
+    }
+    T_TRUE(memcmp(grad[0], grad[1], (size_t)params_flat_n(toy.ps) * sizeof(real)) == 0);
+    T_TRUE(bytes[1] + 150 * N * C * sizeof(real) < bytes[0]);
+    toy_fini(&toy);
+}
+END_TEST
+
 START_TEST(without_gradients_a_block_leaves_only_its_result)
 {
     enum { DEPTH = 40 };
@@ -393,6 +427,7 @@ int main(void)
         records_only_what_lies_above_a_trainable,
         a_frozen_parameter_gets_nothing_and_changes_nothing_else,
         computing_again_gives_the_same_bits_in_less_memory,
+        what_is_forgotten_comes_back,
         without_gradients_a_block_leaves_only_its_result,
         bits_do_not_depend_on_the_thread_count,
         a_tensor_used_twice_by_one_op_gets_both_gradients,

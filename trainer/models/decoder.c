@@ -44,8 +44,9 @@ Status gated_mlp_forward(Tape *t, const GatedMlp *m, Activation f, const Piece *
     Tensor *gate, *up, *h;
     TRY(linear_forward(t, p, &m->gate_proj, x, &gate)); /* (N,I) */
     TRY(linear_forward(t, p, &m->up_proj, x, &up));
-    TRY(tape_glu(t, f, gate, up, &h));
+    TRY(tape_glu_brief(t, f, gate, up, &h));
     TRY(linear_forward(t, p, &m->down_proj, h, y)); /* (N,C) */
+    tape_forget(t, h);
 out:
     return rc;
 }
@@ -190,7 +191,7 @@ int64_t decoder_block_width(const ModelConfig *c)
     return 4 * c->hidden_size          /* two norms, two sublayers, the sums in their place */
            + 2 * A + K                 /* q before and after rotation, v */
            + 2 * K + A                 /* k before and after rotation, attention */
-           + 3 * c->intermediate_size; /* gate, up, their product */
+           + 2 * c->intermediate_size; /* gate, up; their product is forgotten */
 }
 
 bool decoder_upper_windowed(const ModelConfig *cfg, int64_t layer)

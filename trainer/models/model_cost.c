@@ -101,7 +101,7 @@ int64_t model_activation_bytes(const Model *m, int64_t B, int64_t T, bool checkp
 {
     const ModelConfig *c = model_config(m);
     const int64_t C = c->hidden_size, lowest = lowest_trained(m);
-    const int64_t grads = 2 * C + 3 * c->intermediate_size;
+    const int64_t grads = 2 * C + 4 * c->intermediate_size; /* and the product of gate and up */
     int64_t kept = 0,
             passing = 0; /* blocks that leave their result alone, while they are computed */
     for (int64_t i = 0; i < c->num_hidden_layers; i++) {

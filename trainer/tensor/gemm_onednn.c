@@ -13,8 +13,8 @@
 enum {
     N_SET = 32, /* a thread keeps N_SET sets of N_WAY primitives */
     N_WAY = 8,
-    MAX_THREAD = 1024, /* ever started in one run */
-    RAGGED = 32,       /* f32 primitives are made for multiples of this */
+    MAX_THREAD = 1024,  /* ever started in one run */
+    RAGGED = 32,        /* f32 primitives are made for multiples of this */
     TRANSPOSED_K = 512, /* A^T is copied first: cutting k keeps the copy in the cache */
     LONGEST_K = 4096    /* so are panels of B */
 };

@@ -11,14 +11,16 @@ enum { OP_MAX_IN = 4 };
 
 typedef struct Tensor {
     int n_dim;
-    int64_t dim[MAX_DIM]; /* row-major */
-    int64_t n;            /* product of dim */
-    Dtype dtype;          /* DT_REAL; a frozen matrix keeps the dtype of its file */
-    const void *raw;      /* the numbers, in dtype: for gemm and embedding look-up */
-    real *val;            /* the same numbers where dtype is DT_REAL, else NULL */
-    real *grad;           /* same shape as val; NULL: no gradient wanted, skip the work */
-    bool needs_grad;      /* lies above a trainable parameter */
+    int64_t dim[MAX_DIM];    /* row-major */
+    int64_t n;               /* product of dim */
+    Dtype dtype;             /* DT_REAL; a frozen matrix keeps the dtype of its file */
+    const void *raw;         /* the numbers, in dtype: for gemm and embedding look-up */
+    real *val;               /* the same numbers where dtype is DT_REAL, else NULL */
+    real *grad;              /* same shape as val; NULL: no gradient wanted, skip the work */
+    bool needs_grad;         /* lies above a trainable parameter */
     bool may_be_overwritten; /* no backward of its own wants val again: tape_call_over */
+    const void
+        *maker;      /* the record that makes val again once tape_forget took it; NULL: it stays */
     bool grad_blank; /* grad holds anything, NaN too: the first to add to it has to write (below) */
 } Tensor;
 
@@ -132,7 +134,7 @@ typedef struct RopeTable {
 typedef struct EmbeddingArg {
     int64_t n;
     const int32_t *ids; /* (n) rows of the table */
-    int64_t pad_id;     /* its row gets no gradient from here, as PyTorch's padding_idx; -1: all do */
+    int64_t pad_id; /* its row gets no gradient from here, as PyTorch's padding_idx; -1: all do */
 } EmbeddingArg;
 typedef struct LinearArg {
     bool in_out; /* w is stored (I,O), as Conv1D of GPT-2 does, not (O,I) */

@@ -1,4 +1,5 @@
-/* tape.c — a list of records in an arena; gradients in a second arena, recycled by size.
+/* tape.c — a list of records in an arena; gradients, and values that may be forgotten, in a second one,
+ * recycled by size.
  *
  * Backward walks the records from the last to the first. A gradient is taken from the pool, blank,
  * when the first consumer of its tensor comes up, and given back as soon as the producer's backward
@@ -19,17 +20,18 @@ typedef struct Record {
     const OpDef *op; /* NULL: a block to be computed again */
     OpCall call;     /* of a block: in[0] and out only */
     bool over;       /* out lies where in[0] lay */
+    bool brief;      /* out lies in the pool */
     Block block;
 } Record;
 
-typedef struct FreeGrad {
-    struct FreeGrad *next;
+typedef struct FreeBuffer {
+    struct FreeBuffer *next;
     int64_t n;
-} FreeGrad;
+} FreeBuffer;
 
 struct Tape {
-    Arena values, grads;
-    FreeGrad *free_grad; /* lies in the freed memory itself */
+    Arena values, pool;
+    FreeBuffer *free; /* of the pool; lies in the freed memory itself */
     Record *last;
     int64_t n_op;
     bool recording, checkpointing, no_grad;
@@ -49,15 +51,15 @@ void tape_destroy(Tape *t)
 {
     if (!t) return;
     arena_fini(&t->values);
-    arena_fini(&t->grads);
+    arena_fini(&t->pool);
     mem_free(t);
 }
 
 void tape_reset(Tape *t)
 {
     arena_reset(&t->values);
-    arena_reset(&t->grads);
-    t->free_grad = NULL;
+    arena_reset(&t->pool);
+    t->free = NULL;
     t->last = NULL;
     t->n_op = 0;
     t->recording = true;
@@ -66,7 +68,7 @@ void tape_reset(Tape *t)
 
 size_t tape_bytes(const Tape *t)
 {
-    return arena_bytes(&t->values) + arena_bytes(&t->grads);
+    return arena_bytes(&t->values) + arena_bytes(&t->pool);
 }
 
 int64_t tape_n_op(const Tape *t)
@@ -93,6 +95,31 @@ void *tape_alloc(Tape *t, int64_t n, size_t elem_bytes)
     CHECK(((p) = arena_alloc(&(t)->values, (n), (size))), NOMEM,                                   \
           "%s: %lld x %zu bytes beside the %zu in use", what, LL(n), (size_t)(size),               \
           tape_bytes(t))
+
+/* --- the pool --- */
+
+static Status pool_take(Tape *t, int64_t n, real **x)
+{
+    Status rc = ST_OK;
+    const int64_t least = sizeof(FreeBuffer) / sizeof(real);
+    for (FreeBuffer **f = &t->free; *f; f = &(*f)->next) {
+        if ((*f)->n != n) continue;
+        *x = (real *)*f;
+        *f = (*f)->next;
+        goto out;
+    }
+    *x = arena_alloc(&t->pool, n > least ? n : least, sizeof(real));
+    CHECK(*x, NOMEM, "a buffer of %lld reals beside the %zu bytes in use", LL(n), tape_bytes(t));
+out:
+    return rc;
+}
+
+static void pool_give(Tape *t, int64_t n, real *x)
+{
+    FreeBuffer *f = (FreeBuffer *)x;
+    *f = (FreeBuffer){t->free, n};
+    t->free = f;
+}
 
 /* --- leaves --- */
 
@@ -152,8 +179,10 @@ out:
     return rc;
 }
 
+typedef enum Place { APART, OVER_FIRST, BRIEF } Place;
+
 static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
-                       size_t arg_bytes, bool over, Tensor **y)
+                       size_t arg_bytes, Place place, Tensor **y)
 {
     Status rc = ST_OK;
     Tensor *out = NULL;
@@ -162,24 +191,28 @@ static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, co
     ASSERT(n_in <= OP_MAX_IN);
     TAKE(out, t, 1, sizeof *out, op->name);
     *out = (Tensor){0};
-    Record rec = {.op = op, .call = {.n_in = n_in, .arg = arg, .out = out}, .over = over};
+    Record rec = {
+        .op = op, .call = {.n_in = n_in, .arg = arg, .out = out}, .over = place == OVER_FIRST};
     OpCall *k = &rec.call;
     for (int i = 0; i < n_in; i++) {
         k->in[i] = in[i];
         needs_grad |= in[i]->needs_grad;
     }
+    const bool keep = needs_grad && t->recording;
+    rec.brief = place == BRIEF && keep; /* what is not recorded goes with its block, or stays */
     TRY(op->shape(k));
     k->n_scratch = tape_round(k->n_scratch);
     k->n_scratch_thread = tape_round(k->n_scratch_thread);
     out->needs_grad = needs_grad;
-    out->may_be_overwritten = !op->bwd_reads_out;
-    if (over)
+    out->may_be_overwritten = !op->bwd_reads_out && !rec.brief;
+    if (place == OVER_FIRST)
         out->val = in[0]->val;
+    else if (rec.brief)
+        TRY(pool_take(t, out->n, &out->val));
     else
         TAKE(out->val, t, out->n, sizeof(real), op->name);
     out->raw = out->val;
 
-    const bool keep = needs_grad && t->recording;
     ArenaMark mark = arena_mark(&t->values);
     if (keep && arg) {
         TAKE(own_arg, t, 1, arg_bytes, op->name);
@@ -190,6 +223,7 @@ static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, co
     if (keep) {
         Record *made;
         TRY(tape_record(t, &rec, &made));
+        if (rec.brief) out->maker = made;
         k = &made->call;
         mark = arena_mark(&t->values);
     }
@@ -208,7 +242,7 @@ out:
 Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
                  size_t arg_bytes, Tensor **y)
 {
-    return tape_run(t, op, n_in, in, arg, arg_bytes, false, y);
+    return tape_run(t, op, n_in, in, arg, arg_bytes, APART, y);
 }
 
 Status tape_call_over(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
@@ -216,7 +250,21 @@ Status tape_call_over(Tape *t, const OpDef *op, int n_in, Tensor *const *in, con
 {
     bool over = in[0]->may_be_overwritten;
     for (int i = 1; i < n_in; i++) over &= in[i] != in[0];
-    return tape_run(t, op, n_in, in, arg, arg_bytes, over, y);
+    return tape_run(t, op, n_in, in, arg, arg_bytes, over ? OVER_FIRST : APART, y);
+}
+
+Status tape_call_brief(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
+                       size_t arg_bytes, Tensor **y)
+{
+    ASSERT(!op->bwd_reads_out && !op->bwd_gives_out);
+    return tape_run(t, op, n_in, in, arg, arg_bytes, BRIEF, y);
+}
+
+void tape_forget(Tape *t, Tensor *x)
+{
+    if (!x->maker) return;
+    pool_give(t, x->n, x->val);
+    x->raw = x->val = NULL;
 }
 
 /* Drops everything since the mark but y, which moves down to it. It moves towards lower addresses
@@ -264,19 +312,7 @@ static Status tape_want_grad(Tape *t, Tensor *x)
 {
     Status rc = ST_OK;
     if (x->grad || !x->needs_grad) goto out;
-    for (FreeGrad **f = &t->free_grad; *f; f = &(*f)->next) {
-        if ((*f)->n != x->n) continue;
-        x->grad = (real *)*f;
-        *f = (*f)->next;
-        break;
-    }
-    if (!x->grad) {
-        const size_t least = sizeof(FreeGrad) / sizeof(real);
-        x->grad =
-            arena_alloc(&t->grads, x->n > (int64_t)least ? x->n : (int64_t)least, sizeof(real));
-        CHECK(x->grad, NOMEM, "gradient of %lld reals beside the %zu bytes in use", LL(x->n),
-              tape_bytes(t));
-    }
+    TRY(pool_take(t, x->n, &x->grad));
     x->grad_blank = true;
 out:
     return rc;
@@ -284,10 +320,28 @@ out:
 
 static void tape_free_grad(Tape *t, Tensor *x)
 {
-    FreeGrad *f = (FreeGrad *)x->grad;
-    *f = (FreeGrad){t->free_grad, x->n};
-    t->free_grad = f;
+    pool_give(t, x->n, x->grad);
     x->grad = NULL;
+}
+
+/* What was forgotten is made again. */
+static Status tape_want_value(Tape *t, Tensor *x)
+{
+    Status rc = ST_OK;
+    const Record *r = x->maker;
+    const ArenaMark mark = arena_mark(&t->values);
+    if (!r || x->val) goto out;
+    OpCall k = r->call;
+    for (int i = 0; i < k.n_in; i++) TRY(tape_want_value(t, k.in[i]));
+    TRY(pool_take(t, x->n, &x->val));
+    x->raw = x->val;
+    TRY(tape_take_scratch(t, &k, r->op->name));
+    const int before = profile_enter(PROFILE_FORWARD, r->op->name);
+    r->op->fwd(&k);
+    profile_leave(before);
+    arena_release(&t->values, mark);
+out:
+    return rc;
 }
 
 static bool tape_is_twice(const OpCall *k, int i)
@@ -311,6 +365,7 @@ static Status tape_op_backward(Tape *t, Record *r)
     const bool hands_over = tape_hands_over(r);
     if (hands_over) k->in[0]->grad = k->out->grad;
     for (int i = 0; i < k->n_in; i++) {
+        TRY(tape_want_value(t, k->in[i]));
         TRY(tape_want_grad(t, k->in[i]));
         if (tape_is_twice(k, i) && k->in[i]->grad_blank) {
             memset(k->in[i]->grad, 0, (size_t)k->in[i]->n * sizeof(real));
@@ -326,6 +381,7 @@ static Status tape_op_backward(Tape *t, Record *r)
         k->out->grad = NULL;
     else
         tape_free_grad(t, k->out);
+    if (r->brief && k->out->val) tape_forget(t, k->out);
     arena_release(&t->values, mark);
 out:
     return rc;

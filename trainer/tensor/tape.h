@@ -48,6 +48,13 @@ CHECKED Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, 
 CHECKED Status tape_call_over(Tape *t, const OpDef *op, int n_in, Tensor *const *in,
                               const void *arg, size_t arg_bytes, Tensor **y);
 
+/* The same for a y that is to be forgotten: tape_forget gives its memory to others until a backward wants its numbers, which the
+ * op then makes again from its inputs, same bits. Where no gradient is wanted of y it stays as any other. Not for an op
+ * whose bwd reads y or gives it. */
+CHECKED Status tape_call_brief(Tape *t, const OpDef *op, int n_in, Tensor *const *in,
+                               const void *arg, size_t arg_bytes, Tensor **y);
+void tape_forget(Tape *t, Tensor *y); /* nothing reads y any more in the forward */
+
 /* pad_id: this row gets no gradient from being looked up; -1: none. */
 CHECKED Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, int64_t pad_id,
                               Tensor **y);
@@ -68,9 +75,11 @@ CHECKED Status tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, const At
 CHECKED Status tape_activation(Tape *t, Activation f, Tensor *x, Tensor **y); /* f(x) */
 CHECKED Status tape_glu(Tape *t, Activation f, Tensor *gate, Tensor *up,
                         Tensor **y); /* f(gate) up */
+CHECKED Status tape_glu_brief(Tape *t, Activation f, Tensor *gate, Tensor *up,
+                              Tensor **y); /* to be forgotten */
 CHECKED Status tape_swiglu(Tape *t, Tensor *gate, Tensor *up, Tensor **y);
 CHECKED Status tape_add(Tape *t, Tensor *a, Tensor *b, Tensor **y);
-CHECKED Status tape_axpy(Tape *t, Tensor *a, double c, Tensor *b, Tensor **y);      /* a + c b */
+CHECKED Status tape_axpy(Tape *t, Tensor *a, double c, Tensor *b, Tensor **y); /* a + c b */
 /* The same, y in the place of a, which nobody else may read. */
 CHECKED Status tape_add_over(Tape *t, Tensor *a, Tensor *b, Tensor **y);
 /* y0 + c (x a^T) b^T in the place of y0, which nobody else may read. */

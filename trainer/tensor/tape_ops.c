@@ -61,6 +61,12 @@ Status tape_glu(Tape *t, Activation f, Tensor *gate, Tensor *up, Tensor **y)
     return tape_call(t, &op_activation, 2, (Tensor *[]){gate, up}, &arg, sizeof arg, y);
 }
 
+Status tape_glu_brief(Tape *t, Activation f, Tensor *gate, Tensor *up, Tensor **y)
+{
+    const ActivationArg arg = {f};
+    return tape_call_brief(t, &op_activation, 2, (Tensor *[]){gate, up}, &arg, sizeof arg, y);
+}
+
 Status tape_swiglu(Tape *t, Tensor *gate, Tensor *up, Tensor **y)
 {
     return tape_glu(t, ACT_SILU, gate, up, y);
