@@ -198,6 +198,7 @@ CHECKED Status token_set_check_ids(const TokenSet *ts, const Tokenizer *tok, int
 /* Of an unpacked set: the number in its file (from 1) of the sample in this row, and how many
  * positions it takes. */
 int64_t token_set_sample(const TokenSet *ts, int64_t row, int64_t *n);
+int64_t token_set_row_tokens(const TokenSet *ts, int64_t row); /* positions that hold tokens */
 /* Fills row b of the batch and keeps out->n_label right, whatever the row held before.
  * Shapes  out: (B,T) with the set's T */
 void token_set_row(const TokenSet *ts, int64_t row, int64_t b, Batch *out);

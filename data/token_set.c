@@ -174,6 +174,18 @@ int64_t token_set_sample(const TokenSet *ts, int64_t row, int64_t *n)
     return s->number ? s->number[doc] : doc + 1;
 }
 
+int64_t token_set_row_tokens(const TokenSet *ts, int64_t row)
+{
+    int64_t n = 0;
+    ASSERT(row >= 0 && row < ts->n_row);
+    if (ts->streams) return ts->T;
+    for (int64_t k = row == 0 ? 0 : ts->row_end[row - 1]; k < ts->row_end[row]; k++) {
+        const int64_t n_whole = doc_tokens(&ts->stream, ts->doc[k]);
+        n += (n_whole < ts->T ? n_whole : ts->T) - (ts->beginning ? ts->beginning[k].n : 0);
+    }
+    return n;
+}
+
 Status token_set_check_ids(const TokenSet *ts, const Tokenizer *tok, int64_t vocab_size)
 {
     Status rc = ST_OK;

@@ -39,6 +39,25 @@ ranks) # ranks and threads change who computes what, never the bits
         same "losses of v2" "$(metric_steps "$dir/r1:1/v2/metrics.jsonl" branch | digest)" \
             "$(metric_steps "$out/v2/metrics.jsonl" branch | digest)"
     done ;;
+unpacked) # micro-batches of samples of like length hold the same samples as one by one, whoever computes them
+    awk 'BEGIN {for (i = 0; i < 400; i++) {s = i ":"; for (k = i * 7 % 23; k > 0; k--) s = s "a"; print s}}' >"$dir/lines.txt"
+    cat >"$dir/unpacked.yaml" <<YAML
+extends: tiny.yaml
+datasets: [{type: text, path: lines.txt, document: line}]
+packing: false
+max_steps: 12
+compute_dtype: fp32
+YAML
+    for layout in 1:1 2:1 2:4 4:4; do # ranks, rows of a micro-batch
+        "$MPIEXEC" -n "${layout%:*}" "$TRAINER" "$dir/unpacked.yaml" "output_dir=$dir/u$layout" global_batch_size=16 "micro_batch_size=${layout#*:}" \
+            reduction_groups=4 >>"$dir/log" 2>&1 </dev/null || { cat "$dir/log"; fail "unpacked, $layout"; }
+    done
+    same "rows one by one, 1 and 2 ranks" "$(payload "$dir/u1:1/final")" "$(payload "$dir/u2:1/final")"
+    same "4 rows of like length, 2 and 4 ranks" "$(payload "$dir/u2:4/final")" "$(payload "$dir/u4:4/final")"
+    first() { sed -n 's/.*"loss": \([0-9.]*\),.*"grad_norm": \([0-9.]*\).*/\1 \2/p' "$1/metrics.jsonl" | head -n 3 | tr '\n' ' '; }
+    echo "$(first "$dir/u1:1") $(first "$dir/u2:4")" |
+        awk 'NF == 12 {for (i = 1; i <= 6; i++) if (($i - $(i + 6)) ^ 2 > (1e-4 * $i) ^ 2) exit 1; ok = 1} END {exit !ok}' ||
+        fail "losses and gradient norms, one by one and by 4: $(first "$dir/u1:1"), $(first "$dir/u2:4")" ;;
 profile) # op by op, and the parts make up the whole; the bits are those of a run without
     expect_run 1 "output_dir=$dir/without"
     : >"$dir/log"

@@ -124,10 +124,45 @@ START_TEST(rows_nobody_asks_for_are_left_out)
 }
 END_TEST
 
+/* Columns behind the last label of every row are not even looked at. */
+START_TEST(what_stands_behind_the_last_label_is_left_out)
+{
+    enum { LONG = 40, LAST = 20, COMPUTED = 32 };
+    for (int64_t i = 0; i < N_OF(TOY_FAMILIES); i++) {
+        ToyModel toy;
+        double loss, sum = 0;
+        const real *nats;
+        real all[2 * LONG];
+        int32_t tokens[2 * LONG], labels[2 * LONG], doc_start[2 * LONG] = {0};
+        ModelConfig c = toy_family_config(TOY_FAMILIES[i]);
+        c.max_position_embeddings = LONG;
+        toy_model_init(&toy, &c);
+        toy.batch =
+            (Batch){.B = 2, .T = LONG, .tokens = tokens, .labels = labels, .doc_start = doc_start};
+        for (int n = 0; n < 2 * LONG; n++) tokens[n] = labels[n] = n * n % TOY_V;
+        T_OK(model_loss(toy.model, toy.tape, &toy.batch, false, &loss, &nats));
+        memcpy(all, nats, sizeof all);
+        for (int n = 0; n < 2 * LONG; n++) {
+            if (n % LONG > LAST - 7 * (n / LONG)) labels[n] = -1; /* the second row ends earlier */
+            if (n % LONG >= COMPUTED) tokens[n] = TOY_V;
+        }
+        T_OK(model_loss(toy.model, toy.tape, &toy.batch, false, &loss, &nats));
+        for (int n = 0; n < 2 * LONG; n++) {
+            const double expected = labels[n] >= 0 ? (double)all[n] : 0;
+            ck_assert_msg(fabs((double)nats[n] - expected) < 1e-5, "%s: token %d: %g, not %g",
+                          TOY_FAMILIES[i], n, (double)nats[n], expected);
+            sum += expected;
+        }
+        T_TRUE(fabs(loss - sum) < 1e-4);
+        toy_model_fini(&toy);
+    }
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *t[] = {a_shared_beginning_changes_nothing,
-                        a_shared_beginning_behind_its_document_is_refused,
-                        rows_nobody_asks_for_are_left_out};
+    const TTest *t[] = {
+        a_shared_beginning_changes_nothing, a_shared_beginning_behind_its_document_is_refused,
+        rows_nobody_asks_for_are_left_out, what_stands_behind_the_last_label_is_left_out};
     return test_main("unit.piece", t, N_OF(t));
 }

@@ -219,16 +219,47 @@ out:
     return rc;
 }
 
-static Status spread_nats(Tape *t, const Batch *batch, AskedRows asked, const Tensor *loss,
-                          const real **nats)
+/* Nothing depends on what stands behind the last label of every row: the batch without those columns. */
+static Status leave_columns_out(Tape *t, const Batch *batch, Batch *seen)
+{
+    enum { STEP = 16 };
+    Status rc = ST_OK;
+    const int64_t B = batch->B, T = batch->T;
+    int64_t n = 0;
+    *seen = *batch;
+    for (int64_t b = 0; b < B; b++)
+        for (int64_t i = n; i < T; i++)
+            if (batch->labels[b * T + i] >= 0) n = i + 1;
+    n = (n + STEP - 1) / STEP * STEP;
+    if (n == 0 || n >= T || batch->hidden) goto out;
+    int32_t *const from[] = {batch->tokens, batch->labels, batch->doc_start, batch->shared_start,
+                             batch->n_shared};
+    int32_t **const to[] = {&seen->tokens, &seen->labels, &seen->doc_start, &seen->shared_start,
+                            &seen->n_shared};
+    seen->T = n;
+    for (int k = 0; k < N_OF(from); k++) {
+        if (!from[k]) continue;
+        *to[k] = tape_alloc(t, B * n, sizeof **to[k]);
+        CHECK(*to[k], NOMEM, "batch of %lld rows of %lld tokens", LL(B), LL(n));
+        for (int64_t b = 0; b < B; b++)
+            memcpy(*to[k] + b * n, from[k] + b * T, (size_t)n * sizeof **to[k]);
+    }
+out:
+    return rc;
+}
+
+/* The losses of the rows that were asked for, at their places in the whole batch, 0 elsewhere. */
+static Status spread_nats(Tape *t, const Batch *batch, const Batch *seen, AskedRows asked,
+                          const Tensor *loss, const real **nats)
 {
     Status rc = ST_OK;
-    *nats = loss->val;
-    if (asked.n == 0) goto out;
     real *of_all = tape_alloc(t, batch->B * batch->T, sizeof *of_all);
     CHECK(of_all, NOMEM, "losses of %lld rows", LL(batch->B * batch->T));
     memset(of_all, 0, (size_t)(batch->B * batch->T) * sizeof *of_all);
-    for (int64_t i = 0; i < asked.n; i++) of_all[asked.row[i]] = loss->val[i];
+    for (int64_t i = 0; i < loss->n; i++) {
+        const int64_t row = asked.n > 0 ? asked.row[i] : i;
+        of_all[row / seen->T * batch->T + row % seen->T] = loss->val[i];
+    }
     *nats = of_all;
 out:
     return rc;
@@ -239,19 +270,21 @@ Status model_loss(const Model *m, Tape *t, const Batch *batch, bool backward, do
 {
     Status rc = ST_OK;
     AskedRows asked;
+    Batch seen;
     const int32_t *labels;
     Tensor *x, *w, *loss;
     tape_reset(t);
     tape_no_grad(t, !backward);
-    TRY(labelled_rows(m, t, batch, &asked));
-    TRY(pick_labels(t, batch, asked, &labels));
-    TRY(model_hidden(m, t, batch, NULL, asked, &x));
+    TRY(leave_columns_out(t, batch, &seen));
+    TRY(labelled_rows(m, t, &seen, &asked));
+    TRY(pick_labels(t, &seen, asked, &labels));
+    TRY(model_hidden(m, t, &seen, NULL, asked, &x));
     TRY(tape_param(t, model_head(m), &w));
     TRY(tape_ce_head_softcap(t, x, w, labels, m->cfg.final_logit_softcapping, &loss));
     if (backward) TRY(tape_backward(t, loss));
     *loss_sum = 0;
     for (int64_t n = 0; n < loss->n; n++) *loss_sum += loss->val[n];
-    if (nats) TRY(spread_nats(t, batch, asked, loss, nats));
+    if (nats) TRY(spread_nats(t, batch, &seen, asked, loss, nats));
 out:
     return rc;
 }

@@ -71,10 +71,19 @@ SampleId version_sample(const Version *v, int64_t i)
     return sampler_at(v->sampler, i);
 }
 
+static const TokenSet *set_of(const Version *v, SampleId id)
+{
+    return id.set < v->n_set ? v->train[id.set] : v->old[id.set - v->n_set];
+}
+
+int64_t version_row_tokens(const Version *v, SampleId id)
+{
+    return token_set_row_tokens(set_of(v, id), id.row);
+}
+
 void version_row(const Version *v, SampleId id, int64_t b, Batch *batch)
 {
-    token_set_row(id.set < v->n_set ? v->train[id.set] : v->old[id.set - v->n_set], id.row, b,
-                  batch);
+    token_set_row(set_of(v, id), id.row, b, batch);
 }
 
 /* ---- which versions there are ---- */

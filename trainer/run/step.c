@@ -1,5 +1,6 @@
 /* step.c — the global batch is a fixed list of micro-batches, cut into fixed groups; ranks share
- * out the groups. */
+ * out the groups. Where rows are not packed, a micro-batch holds samples of like length, as it costs what
+ * its longest one does. */
 #include "trainer/run/step.h"
 #include "trainer/base/mem.h"
 #include "trainer/base/profile.h"
@@ -11,7 +12,12 @@
 #include "trainer/tensor/tape.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+typedef struct Sized {
+    int64_t sample, n; /* of the step, from 0; its tokens */
+} Sized;
 
 struct Stepper {
     const Comm *comm;
@@ -22,6 +28,8 @@ struct Stepper {
     PrefixCache *prefix; /* NULL: every block is run */
     int n_group;
     int64_t n_micro;
+    Sized *
+        order; /* (global batch) the samples of a step as the micro-batches hold them; NULL: as they come */
     int64_t *tally; /* what the ranks tell each other: stop, then loss bits and labels of each
                        micro-batch */
 };
@@ -41,6 +49,7 @@ void stepper_destroy(Stepper *st)
     tape_destroy(st->tape);
     prefix_cache_destroy(st->prefix);
     mem_free(st->tally);
+    mem_free(st->order);
     mem_free(st);
 }
 
@@ -56,6 +65,10 @@ static Status create(const Comm *c, TrainState *s, Stepper **out)
     st->n_group = stepper_groups(cfg);
     st->tally = mem_array(1 + 2 * st->n_micro, sizeof *st->tally);
     CHECK(st->tally, NOMEM, "step: %lld micro-batches", LL(st->n_micro));
+    if (!cfg->pack.packing && cfg->micro_batch_size > 1) {
+        st->order = mem_array(2 * cfg->global_batch_size, sizeof *st->order);
+        CHECK(st->order, NOMEM, "step: order of %lld samples", LL(cfg->global_batch_size));
+    }
     TRY(tape_create(&st->tape));
     tape_checkpointing(st->tape, cfg->gradient_checkpointing);
     TRY(batch_create(cfg->micro_batch_size, cfg->pack.max_seq_length, &st->batch));
@@ -87,6 +100,35 @@ static uint64_t noise_at(const Stepper *st, int64_t micro)
            1;
 }
 
+static int64_t first_micro(const Stepper *st, int group)
+{
+    return group * st->n_micro / st->n_group;
+}
+
+static int longest_first(const void *x, const void *y)
+{
+    const Sized *a = x, *b = y;
+    if (a->n != b->n) return a->n > b->n ? -1 : 1;
+    return a->sample < b->sample ? -1 : 1;
+}
+
+/* Micro-batches of samples of like length, dealt to the groups in turn, so that no rank has the long ones alone. */
+static void order_samples(Stepper *st, const Version *v, int64_t first_sample)
+{
+    const int64_t B = st->batch->B, n = st->n_micro * B;
+    Sized *sorted = st->order + n;
+    for (int64_t i = 0; i < n; i++)
+        sorted[i] = (Sized){i, version_row_tokens(v, version_sample(v, first_sample + i))};
+    qsort(sorted, (size_t)n, sizeof *sorted, longest_first);
+    for (int64_t round = 0, at = 0; at < n; round++)
+        for (int g = 0; g < st->n_group; g++) {
+            const int64_t m = first_micro(st, g) + round;
+            if (m >= first_micro(st, g + 1)) continue;
+            memcpy(st->order + m * B, sorted + at, (size_t)B * sizeof *sorted);
+            at += B;
+        }
+}
+
 /* Loss and gradient of one micro-batch, added to the bound gradient. */
 static Status run_micro(Stepper *st, const Version *v, int64_t first_sample, int64_t micro,
                         double *loss)
@@ -94,8 +136,10 @@ static Status run_micro(Stepper *st, const Version *v, int64_t first_sample, int
     Status rc = ST_OK;
     Batch *b = st->batch;
     const int before = profile_enter(PROFILE_PHASE, "data");
-    for (int64_t row = 0; row < b->B; row++)
-        version_row(v, version_sample(v, first_sample + micro * b->B + row), row, b);
+    for (int64_t row = 0; row < b->B; row++) {
+        const int64_t at = micro * b->B + row, i = st->order ? st->order[at].sample : at;
+        version_row(v, version_sample(v, first_sample + i), row, b);
+    }
     b->noise = noise_at(st, micro);
     profile_leave(before);
     if (st->prefix) TRY(prefix_cache_fill(st->prefix, b));
@@ -130,8 +174,7 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
         profile_leave(before);
         CHECK(grad, NOMEM, "gradient: %lld floats", LL(params_flat_n(st->state->net.params)));
         params_bind_grad(st->state->net.params, grad);
-        for (int64_t m = g * st->n_micro / st->n_group; m < (g + 1) * st->n_micro / st->n_group;
-             m++) {
+        for (int64_t m = first_micro(st, g); m < first_micro(st, g + 1); m++) {
             double loss = 0;
             TRY(run_micro(st, v, first_sample, m, &loss));
             memcpy(&st->tally[1 + 2 * m], &loss, sizeof loss);
@@ -174,8 +217,7 @@ static Status find_bad_micro(Stepper *st, const Version *v, int64_t first_sample
     *bad = INT64_MAX;
     tree_sum_leaves(st->sum, &first, &end);
     for (int g = first; g < end; g++)
-        for (int64_t m = g * st->n_micro / st->n_group; m < (g + 1) * st->n_micro / st->n_group;
-             m++) {
+        for (int64_t m = first_micro(st, g); m < first_micro(st, g + 1); m++) {
             double loss = 0;
             float *grad = tree_sum_alone(st->sum);
             params_bind_grad(st->state->net.params, grad);
@@ -203,11 +245,13 @@ static Status refuse_update(Stepper *st, const Version *v, int64_t first_sample,
         what = "sum of the gradients";
         bad = st->n_micro - 1;
     }
+    const int64_t B = st->batch->B, from = st->order ? 0 : bad * B,
+                  end = st->order ? st->n_micro * B : from + B;
     CHECK(strcmp(s->cfg->on_nonfinite, "skip") == 0, NONFINITE,
-          "step %lld, micro-batch %lld (samples %lld to %lld of the version): the %s is not "
+          "step %lld, micro-batch %lld (%s samples %lld to %lld of the version): the %s is not "
           "finite; nothing was updated",
-          LL(s->step), LL(bad), LL(first_sample + bad * st->batch->B),
-          LL(first_sample + (bad + 1) * st->batch->B - 1), what);
+          LL(s->step), LL(bad), st->order ? "among" : "the", LL(first_sample + from),
+          LL(first_sample + end - 1), what);
     s->skipped++;
     CHECK(
         s->skipped <= s->cfg->max_nonfinite_skips, NONFINITE,
@@ -224,6 +268,7 @@ Status stepper_run(Stepper *st, const Version *v, int64_t first_sample, SchedPoi
     Status rc = ST_OK;
     TrainState *s = st->state;
     *out = (StepResult){0};
+    if (st->order) order_samples(st, v, first_sample);
     const Status computed = forward_backward(st, v, first_sample);
     int before = profile_enter(PROFILE_PHASE, "waiting for ranks");
     rc = comm_agree(st->comm, computed);
