@@ -1,6 +1,7 @@
 /* mem.c — a 64-byte header in front of every block holds its size, so live and peak bytes are
  * exact. */
 #include "trainer/base/mem.h"
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -124,6 +125,11 @@ void mem_free(void *p)
     if (!p) return;
     count(-1, -(int64_t)*size_of(p));
     free(((void **)size_of(p))[1]);
+}
+
+void mem_trim(void)
+{
+    malloc_trim(0);
 }
 
 int64_t mem_live(void)

@@ -14,6 +14,9 @@ char *mem_strdup(const char *s);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void mem_free(void *p); /* accepts NULL */
 
+/* Gives freed memory back to the system. The C library keeps blocks of up to 32 MB otherwise, once one was freed. */
+void mem_trim(void);
+
 int64_t mem_live(void);       /* blocks not yet freed, for leak tests */
 int64_t mem_peak_bytes(void); /* highest sum of live bytes so far */
 int64_t mem_live_bytes(void);

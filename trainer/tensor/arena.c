@@ -74,6 +74,7 @@ void arena_reset(Arena *a)
     if (a->n_block > 1) {
         a->next_bytes = a->peak;
         arena_drop_blocks(a);
+        mem_trim();
     }
     a->in_use = 0;
     a->offset = 0;
