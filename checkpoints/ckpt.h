@@ -54,6 +54,9 @@ CHECKED Status ckpt_write_with(const CkptOpts *opts, const Comm *c, const char *
 
 /* Bytes on disk that a checkpoint of these tensors takes at most (with a config of usual size). */
 int64_t ckpt_disk_bytes(const CkptTensor *t, int64_t n_tensor);
+/* Memory that writing a state of n_bytes takes at most beside it, with options as they come: the image of a part, and a
+ * slice that is read back. */
+int64_t ckpt_write_bytes(int64_t n_bytes);
 
 typedef struct Ckpt Ckpt; /* an open checkpoint */
 

@@ -8,12 +8,12 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "hashes are over little-endian numbers");
 
-enum { SLICE_BYTES = 16 << 20, MAX_NAME = 512 };
+enum { MAX_NAME = 512 };
 #define MAX_ELEM ((int64_t)1 << 40)
 
 // clang-format off
 const OptSpec CKPT_OPTS[] = {
-    OPT_I64(CkptOpts, checkpoint_part_bytes, 64 << 20, SLICE_BYTES, 1 << 30,
+    OPT_I64(CkptOpts, checkpoint_part_bytes, 64 << 20, CKPT_SLICE_BYTES, 1 << 30,
             "tensor bytes in one file of a checkpoint"),
     OPT_I64(CkptOpts, checkpoint_compression, 0, 0, 9,
             "deflate level of checkpoints; 1 saves a seventh and takes several times as long"),
@@ -132,7 +132,7 @@ Status manifest_cut(Manifest *m)
 {
     Status rc = ST_OK;
     const int64_t most = m->slice_bytes / 4;
-    CHECK(most >= 1 && m->slice_bytes <= SLICE_BYTES && m->slice_bytes % 4 == 0, BUG,
+    CHECK(most >= 1 && m->slice_bytes <= CKPT_SLICE_BYTES && m->slice_bytes % 4 == 0, BUG,
           "slices of %lld bytes", LL(m->slice_bytes));
     CHECK(m->n_tensor >= 1, BUG, "a checkpoint without tensors");
     m->by_name = mem_array(m->n_tensor, sizeof *m->by_name);
@@ -194,7 +194,7 @@ Status manifest_plan(const CkptInfo *info, const CkptTensor *t, int64_t n_tensor
     json_incref(m->info.fingerprint);
     json_incref(m->info.extra);
     TRY(info_check(info));
-    m->slice_bytes = opts->slice_bytes ? opts->slice_bytes : SLICE_BYTES;
+    m->slice_bytes = opts->slice_bytes ? opts->slice_bytes : CKPT_SLICE_BYTES;
     m->tensor = mem_array(n_tensor, sizeof *m->tensor);
     CHECK(m->tensor, NOMEM, "no memory for %lld tensors", LL(n_tensor));
     for (; m->n_tensor < n_tensor; m->n_tensor++) {

@@ -7,7 +7,8 @@
 #include "trainer/io/sha256.h"
 
 #define CKPT_MANIFEST "manifest.json"
-#define CKPT_PARAM "param/" /* how the names of trainables begin */
+#define CKPT_PARAM "param/"           /* how the names of trainables begin */
+enum { CKPT_SLICE_BYTES = 16 << 20 }; /* of a slice, at most */
 
 /* Consecutive elements of one tensor: what is hashed, and one dataset in one part. */
 typedef struct CkptSlice {

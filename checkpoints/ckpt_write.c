@@ -259,6 +259,15 @@ Status ckpt_write(const Comm *c, const char *dir, const CkptInfo *info, const Ck
     return ckpt_write_with(&opts, c, dir, info, t, n_tensor);
 }
 
+int64_t ckpt_write_bytes(int64_t n_bytes)
+{
+    CkptOpts opts = {0};
+    opt_set_defaults(CKPT_OPTS, &opts);
+    const int64_t part =
+        n_bytes < opts.checkpoint_part_bytes ? n_bytes : opts.checkpoint_part_bytes;
+    return part + CKPT_SLICE_BYTES;
+}
+
 int64_t ckpt_disk_bytes(const CkptTensor *t, int64_t n_tensor)
 {
     int64_t bytes = 1 << 20;

@@ -194,6 +194,17 @@ int64_t decoder_block_width(const ModelConfig *c)
            + 2 * c->intermediate_size; /* gate, up; their product is forgotten */
 }
 
+BlockGrads decoder_block_grads(const ModelConfig *c)
+{
+    const int64_t C = c->hidden_size, I = c->intermediate_size,
+                  A = c->num_attention_heads * c->head_dim,
+                  K = c->num_key_value_heads * c->head_dim;
+    return (BlockGrads){
+        .attention = {C, A, A, K, K, K}, /* x, attention, q, k, v, k once more */
+        /* x, the norm; gate, up, their product, and its value, which lies there too */
+        .mlp = {C, C, I, I, I, I}};
+}
+
 bool decoder_upper_windowed(const ModelConfig *cfg, int64_t layer)
 {
     return cfg->use_sliding_window && cfg->sliding_window > 0 && layer >= cfg->max_window_layers;

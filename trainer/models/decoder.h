@@ -47,6 +47,7 @@ Status decoder_leave(const void *net, Tape *t, const Piece *p, Tensor *x, Tensor
 const Param *decoder_head(const void *net);
 double decoder_init_std(const ModelConfig *cfg, const Param *w);
 int64_t decoder_block_width(const ModelConfig *cfg);
+BlockGrads decoder_block_grads(const ModelConfig *cfg);
 bool decoder_upper_windowed(const ModelConfig *cfg, int64_t layer); /* from max_window_layers on */
 extern const char *const decoder_buffers[];
 

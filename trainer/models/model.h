@@ -101,7 +101,7 @@ int64_t model_n_params(const Model *m);
 double model_flops_per_token(const Model *m, int64_t T);
 double model_attention_flops_per_token(const Model *m, int64_t T);
 
-/* Bytes that a tape holds for a training pass over B rows of T tokens. An estimate: within a
- * quarter. */
+/* Bytes that a tape holds for a training pass over B rows of T tokens, all of which carry labels, with the threads of this
+ * rank: within a tenth, but for models of a few thousand parameters. */
 int64_t model_activation_bytes(const Model *m, int64_t B, int64_t T, bool checkpointing);
 #endif

@@ -1,6 +1,7 @@
 /* model_cost.c — parameters, work and memory, from what was declared and the sizes. */
 #include "trainer/models/transformer.h"
 #include <ctype.h>
+#include <omp.h>
 #include <stdlib.h>
 
 int64_t model_n_params(const Model *m)
@@ -97,18 +98,49 @@ static int64_t block_width(const Model *m, int64_t block)
     return width;
 }
 
+/* How many of the first n gradients have the width w. */
+static int64_t count_width(const int64_t *width, int n, int64_t w)
+{
+    int64_t count = 0;
+    for (int i = 0; i < n; i++) count += width[i] == w;
+    return count;
+}
+
+/* Those of one half that find no memory of the other: a gradient takes over that of one as wide. */
+static int64_t width_beyond(const int64_t *half, const int64_t *other)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < MAX_GRADS; i++)
+        if (count_width(half, i, half[i]) >= count_width(other, MAX_GRADS, half[i])) sum += half[i];
+    return sum;
+}
+
+/* Reals per token that gradients of intermediates take. */
+static int64_t grads_width(const Model *m)
+{
+    const BlockGrads g = model_def(m)->block_grads(model_config(m));
+    int64_t sum = width_beyond(g.mlp, g.attention);
+    for (int i = 0; i < MAX_GRADS; i++) sum += g.attention[i];
+    return sum;
+}
+
+/* The values are most in one of three places: in the highest block without a gradient, where the
+ * ones above it are not there yet; in the head; in a block that is computed again. */
 int64_t model_activation_bytes(const Model *m, int64_t B, int64_t T, bool checkpointing)
 {
     const ModelConfig *c = model_config(m);
-    const int64_t C = c->hidden_size, lowest = lowest_trained(m);
-    const int64_t grads = 2 * C + 4 * c->intermediate_size; /* and the product of gate and up */
-    int64_t kept = 0,
-            passing = 0; /* blocks that leave their result alone, while they are computed */
+    const int64_t C = c->hidden_size, N = B * T, lowest = lowest_trained(m);
+    int64_t kept = C, below = 0, again = 0; /* the embedding */
     for (int64_t i = 0; i < c->num_hidden_layers; i++) {
-        const bool drops = checkpointing || i < lowest;
         const int64_t width = block_width(m, i);
-        kept += drops ? C : width;
-        if (drops && width > passing) passing = width;
+        if (i < lowest && kept + width > below) below = kept + width;
+        if (i >= lowest && checkpointing && width > again) again = width;
+        kept += i < lowest || checkpointing ? C : width;
     }
-    return B * T * (2 * C + kept + passing + grads) * (int64_t)sizeof(real);
+    kept += C; /* the last norm */
+    const int64_t attention = omp_get_max_threads() * attention_scratch(T, c->head_dim),
+                  head = ce_head_scratch(N, C, c->vocab_size), block = N * again + attention;
+    int64_t values = N * kept + (head > block ? head : block);
+    if (values < N * below + attention) values = N * below + attention;
+    return (values + N * grads_width(m)) * (int64_t)sizeof(real);
 }

@@ -182,4 +182,5 @@ const ModelDef model_gemma2 = {.model_type = "gemma2",
                                .leave = gemma2_leave,
                                .head = gemma2_head,
                                .init_std = decoder_init_std,
-                               .block_width = gemma2_block_width};
+                               .block_width = gemma2_block_width,
+                               .block_grads = decoder_block_grads};

@@ -151,6 +151,13 @@ static int64_t gpt2_block_width(const ModelConfig *c)
            + 2 * c->intermediate_size; /* before and after gelu */
 }
 
+static BlockGrads gpt2_block_grads(const ModelConfig *c)
+{
+    const int64_t C = c->hidden_size, I = c->intermediate_size;
+    return (BlockGrads){.attention = {C, C, C, C, C, 3 * C}, /* x, attention, q, k, v; all three */
+                        .mlp = {C, C, I, I}};
+}
+
 // clang-format off
 static const ModelKey gpt2_keys[] = {
     {"vocab_size",          "vocab_size",              NULL,   false},
@@ -186,4 +193,5 @@ const ModelDef model_gpt2 = {.model_type = "gpt2",
                              .leave = gpt2_leave,
                              .head = gpt2_head,
                              .init_std = gpt2_init_std,
-                             .block_width = gpt2_block_width};
+                             .block_width = gpt2_block_width,
+                             .block_grads = gpt2_block_grads};

@@ -38,4 +38,5 @@ const ModelDef model_llama = {.model_type = "llama",
                               .leave = decoder_leave,
                               .head = decoder_head,
                               .init_std = decoder_init_std,
-                              .block_width = decoder_block_width};
+                              .block_width = decoder_block_width,
+                              .block_grads = decoder_block_grads};

@@ -42,4 +42,5 @@ const ModelDef model_mistral = {.model_type = "mistral",
                                 .leave = decoder_leave,
                                 .head = decoder_head,
                                 .init_std = decoder_init_std,
-                                .block_width = decoder_block_width};
+                                .block_width = decoder_block_width,
+                                .block_grads = decoder_block_grads};

@@ -48,4 +48,5 @@ const ModelDef model_qwen3 = {.model_type = "qwen3",
                               .leave = decoder_leave,
                               .head = decoder_head,
                               .init_std = decoder_init_std,
-                              .block_width = qwen3_block_width};
+                              .block_width = qwen3_block_width,
+                              .block_grads = decoder_block_grads};

@@ -26,6 +26,12 @@ typedef struct Build {
     int64_t n_site;
 } Build;
 
+/* Widths of the gradients that stand side by side in the backward of one half of a block; 0: no more. */
+enum { MAX_GRADS = 8 };
+typedef struct BlockGrads {
+    int64_t attention[MAX_GRADS], mlp[MAX_GRADS];
+} BlockGrads;
+
 /* One model family. `net` is its own struct of weights. A forward is enter, the blocks in their order, leave; x and
  * *y are (B*T,C), behind the last block (rows that are asked for,C), and may be the same variable. */
 typedef struct ModelDef {
@@ -50,6 +56,7 @@ typedef struct ModelDef {
     double (*init_std)(const ModelConfig *cfg,
                        const Param *weight);        /* scheme "scaled"; matrices, embeddings */
     int64_t (*block_width)(const ModelConfig *cfg); /* numbers a tape holds per block and token */
+    BlockGrads (*block_grads)(const ModelConfig *cfg);
 } ModelDef;
 
 const ModelDef *model_def(const Model *m);

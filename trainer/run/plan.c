@@ -7,6 +7,7 @@
 #include "trainer/run/step.h"
 #include <math.h>
 #include <omp.h>
+#include <stdio.h>
 #include <string.h>
 
 void plan_destroy(Plan *p)
@@ -37,6 +38,17 @@ static int64_t data_bytes(const Job *job)
     return n;
 }
 
+/* Of the process, now: what others share counts in part. 0: the system does not say. */
+static int64_t held_bytes(void)
+{
+    char line[128];
+    long long kb = 0;
+    FILE *f = fopen("/proc/self/smaps_rollup", "re");
+    while (f && kb == 0 && fgets(line, sizeof line, f)) (void)sscanf(line, "Pss: %lld", &kb);
+    if (f) fclose(f);
+    return kb * 1024;
+}
+
 static void plan_memory(Plan *p)
 {
     const RunConfig *cfg = p->job->cfg;
@@ -55,8 +67,12 @@ static void plan_memory(Plan *p)
     m->activations = model_activation_bytes(p->net.model, cfg->micro_batch_size,
                                             cfg->pack.max_seq_length, cfg->gradient_checkpointing);
     m->data = data_bytes(p->job);
-    m->total = m->weights + m->frozen + m->mapped + m->gradients + m->optimizer + m->average +
-               m->activations + m->data;
+    const int64_t program = held_bytes() - mem_live_bytes();
+    m->program = program > 0 ? program : 0;
+    m->saving = ckpt_write_bytes(vector + m->optimizer + m->average);
+    m->total = m->program + m->weights + m->frozen + m->mapped + m->gradients + m->optimizer +
+               m->average + m->activations + m->data + m->saving;
+    m->node = (m->total - m->mapped) * comm_node_size(p->job->comm) + m->mapped;
 }
 
 /* ---- disk ---- */

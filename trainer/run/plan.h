@@ -9,9 +9,13 @@
 
 /* Of one rank, while it trains. Units: bytes. */
 typedef struct PlanMemory {
+    int64_t program;        /* what the process held before the model: libraries, MPI */
     int64_t weights;        /* that are trained */
     int64_t frozen, mapped; /* the others: copies of this rank; in files, one copy for a node */
-    int64_t gradients, optimizer, average, activations, data, total;
+    int64_t gradients, optimizer, average, activations, data;
+    int64_t saving; /* while a checkpoint is written: the image of a part, and what checks it */
+    int64_t total;  /* the sum */
+    int64_t node;   /* of all ranks of this node; what is mapped once */
 } PlanMemory;
 
 typedef struct PlanDisk {   /* Units: bytes */

@@ -76,11 +76,12 @@ static json_t *cost_json(const Plan *p)
 
 static json_t *memory_json(const PlanMemory *m)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "weights", (Int)m->weights,
-                     "frozen", (Int)m->frozen, "mapped", (Int)m->mapped, "gradients",
-                     (Int)m->gradients, "optimizer", (Int)m->optimizer, "average", (Int)m->average,
-                     "activations", (Int)m->activations, "data", (Int)m->data, "total",
-                     (Int)m->total);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "program",
+                     (Int)m->program, "weights", (Int)m->weights, "frozen", (Int)m->frozen,
+                     "mapped", (Int)m->mapped, "gradients", (Int)m->gradients, "optimizer",
+                     (Int)m->optimizer, "average", (Int)m->average, "activations",
+                     (Int)m->activations, "data", (Int)m->data, "saving", (Int)m->saving, "total",
+                     (Int)m->total, "node", (Int)m->node);
 }
 
 static json_t *disk_json(const PlanDisk *d)

@@ -115,6 +115,7 @@ static void add_memory(const Plan *p, Text *out)
     const PlanMemory *m = &p->memory;
     lead(out, "memory");
     add_bytes("a rank holds", m->total, ": ", out);
+    add_bytes("program", m->program, ", ", out);
     add_bytes("weights", m->weights, ", ", out);
     if (m->frozen) add_bytes("frozen ones", m->frozen, ", ", out);
     if (m->mapped) add_bytes("frozen ones in files (one copy a node)", m->mapped, ", ", out);
@@ -122,7 +123,8 @@ static void add_memory(const Plan *p, Text *out)
     add_bytes("optimizer", m->optimizer, ", ", out);
     if (m->average) add_bytes("average", m->average, ", ", out);
     add_bytes("activations", m->activations, ", ", out);
-    add_bytes("data", m->data, "\n", out);
+    add_bytes("data", m->data, ", ", out);
+    add_bytes("saving", m->saving, "\n", out);
     lead(out, "disk");
     add_bytes("writes", p->disk.periodic + p->disk.kept, ", of which ", out);
     add_bytes("stays", p->disk.kept, "; ", out);

@@ -133,8 +133,7 @@ static int64_t most_micro(const RunConfig *cfg, int n_rank)
 static bool fits(const Plan *p)
 {
     const double have = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    const double own = (double)(p->memory.total - p->memory.mapped);
-    int64_t fit = own * comm_node_size(p->job->comm) + (double)p->memory.mapped < 0.9 * have;
+    int64_t fit = (double)p->memory.node < 0.9 * have;
     comm_min_i64(p->job->comm, &fit, 1);
     return fit;
 }

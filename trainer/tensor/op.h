@@ -182,6 +182,10 @@ typedef struct CeHeadArg {
     const int32_t *labels; /* (N) ids, -1: nothing to be learned in this row */
     double softcap;        /* logits become softcap tanh(logit / softcap); 0: they do not */
 } CeHeadArg;
+/* Reals that attention takes beside its tensors while it runs, for each thread; n_key: of a group. */
+int64_t attention_scratch(int64_t n_key, int64_t head_dim);
+/* Reals that ce_head takes beside its tensors while it runs, with n_label labels. */
+int64_t ce_head_scratch(int64_t n_label, int64_t C, int64_t V);
 
 #define OP_DECLARE(name) extern const OpDef op_##name;
 #include "trainer/tensor/op_list.h"

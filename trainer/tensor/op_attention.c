@@ -70,10 +70,11 @@ static Attention attention_of(const OpCall *k, bool forward)
     return a;
 }
 
-static int64_t work_size(const Attention *a)
+int64_t attention_scratch(int64_t n_key, int64_t D)
 {
-    return 4 * a->n_key_pad * a->width + 3 * TILE_Q * a->width + 2 * TILE_Q * a->D +
-           3 * TILE_K * TILE_Q + 4 * TILE_Q;
+    const int64_t width = round_up(D, KERNEL_LANES), n_key_pad = round_up(n_key, KERNEL_MM_ROWS);
+    return 4 * n_key_pad * width + 3 * TILE_Q * width + 2 * TILE_Q * D + 3 * TILE_K * TILE_Q +
+           4 * TILE_Q;
 }
 
 static real *cut(real **from, int64_t n)
@@ -125,8 +126,7 @@ static Status attention_shape(OpCall *k)
     TRY(key_ranges_check(keys));
     op_out_like(k, k->in[0]);
     k->n_saved = arg->n_head * keys->n_query;
-    const Attention a = attention_of(k, false);
-    k->n_scratch_thread = work_size(&a);
+    k->n_scratch_thread = attention_scratch(keys->n_key / keys->n_group, arg->head_dim);
 out:
     return rc;
 }

@@ -24,6 +24,12 @@ static int64_t ce_chunk_rows(int64_t V)
     return rows;
 }
 
+int64_t ce_head_scratch(int64_t n_label, int64_t C, int64_t V)
+{
+    const int64_t most = ce_chunk_rows(V), rows = n_label < most ? n_label : most;
+    return rows * (V + 2 * C);
+}
+
 /* in: x (N,C), w (V,C); arg: labels (N), softcap; out: y (N) */
 static Status ce_head_shape(OpCall *k)
 {
@@ -43,8 +49,7 @@ static Status ce_head_shape(OpCall *k)
         n_label += labels[n] >= 0;
     }
     op_out(k, 1, &N);
-    const int64_t rows = n_label < ce_chunk_rows(V) ? n_label : ce_chunk_rows(V);
-    k->n_scratch = rows * (V + 2 * C);
+    k->n_scratch = ce_head_scratch(n_label, C, V);
     if (a->softcap != 0) k->n_scratch_thread = V; /* the slopes of a row */
 out:
     return rc;
