@@ -1,5 +1,5 @@
 /* pss_peak.c — runs a command, and says at its end how much memory its process tree had at most: the sum of the
- * proportional set sizes, looked at five times a second.
+ * proportional set sizes, looked at twenty times a second.
  *
  *   pss_peak FILE COMMAND ARG ...      FILE gets "peak MB" and the seconds the command took; gives the command's exit code */
 #include <ctype.h>
@@ -80,7 +80,7 @@ static double now_s(void)
 
 int main(int argc, char **argv)
 {
-    const struct timespec pause = {.tv_nsec = 200000000};
+    const struct timespec pause = {.tv_nsec = 50000000};
     int how = 0;
     long peak = 0;
     if (argc < 3) {
