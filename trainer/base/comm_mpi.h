@@ -1,4 +1,4 @@
-/* comm_mpi.h — what comm.c and tree_sum.c share; nobody else includes MPI. */
+/* comm_mpi.h — what comm.c, tree_sum.c and bench/loggp.c share; nobody else sees MPI. */
 #ifndef TRAINER_BASE_COMM_MPI_H
 #define TRAINER_BASE_COMM_MPI_H
 #include "trainer/base/comm.h"
