@@ -1,5 +1,6 @@
 /* pss_peak.c — runs a command, and says at its end how much memory its process tree had at most: the sum of the
- * proportional set sizes, looked at twenty times a second.
+ * proportional set sizes, looked at twenty times a second, or as seldom as keeps looking below 2 % of a core: the kernel walks
+ * all pages for it.
  *
  *   pss_peak FILE COMMAND ARG ...      FILE gets "peak MB" and the seconds the command took; gives the command's exit code */
 #include <ctype.h>
@@ -80,7 +81,6 @@ static double now_s(void)
 
 int main(int argc, char **argv)
 {
-    const struct timespec pause = {.tv_nsec = 50000000};
     int how = 0;
     long peak = 0;
     if (argc < 3) {
@@ -99,9 +99,12 @@ int main(int argc, char **argv)
         return 71;
     }
     while (waitpid(child, &how, WNOHANG) == 0) {
+        const double looked = now_s();
         const long kb = tree_pss_kb(child);
         if (kb > peak) peak = kb;
-        nanosleep(&pause, NULL);
+        const double cost = 50 * (now_s() - looked), pause = cost < 0.05 ? 0.05 : cost;
+        nanosleep(&(struct timespec){(time_t)pause, (long)(1e9 * (pause - (double)(time_t)pause))},
+                  NULL);
     }
     FILE *out = fopen(argv[1], "w");
     if (!out || fprintf(out, "%.1f %.2f\n", (double)peak / 1024, now_s() - begin) < 0 ||
