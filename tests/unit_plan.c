@@ -95,7 +95,7 @@ START_TEST(gives_a_plain_run_no_rivals)
 }
 END_TEST
 
-/* The highest sum of live bytes in three real steps, against what was foretold. */
+/* The live bytes after a real step, which has two passes or more, against what was foretold. */
 static void check_memory(int n, const char *const *options)
 {
     RunConfig *cfg;
@@ -112,8 +112,7 @@ static void check_memory(int n, const char *const *options)
     T_OK(state_create(cfg, &state));
     T_OK(state_start(state));
     T_OK(stepper_create(comm_self(), state, &stepper));
-    for (int i = 0; i < 3; i++)
-        T_OK(stepper_run(stepper, job_own(job), 8 * i, leg_rate_at(job, &job->leg[0], i), &result));
+    T_OK(stepper_run(stepper, job_own(job), 0, leg_rate_at(job, &job->leg[0], 0), &result));
     const double held = (double)(mem_live_bytes() - before),
                  foretold = (double)(m.total - m.data - m.program - m.saving);
     ck_assert_msg(held < 1.1 * foretold && held > 0.9 * foretold,
@@ -140,7 +139,8 @@ END_TEST
 START_TEST(foretells_memory_of_every_kind)
 {
     const char *const again[] = {"model.hidden_size=256", "model.intermediate_size=704",
-                                 "max_seq_length=512", "gradient_checkpointing=true"};
+                                 "max_seq_length=512", "gradient_checkpointing=true",
+                                 "global_batch_size=2"};
     const char *const logits[] = {"micro_batch_size=4", "model.vocab_size=20000",
                                   "model.tie_word_embeddings=true"};
     const char *const upper[] = {"max_seq_length=512", "model.num_hidden_layers=6",
