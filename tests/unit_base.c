@@ -2,9 +2,12 @@
 #include "tests/test_helper.h"
 #include "trainer/base/opt.h"
 #include "trainer/base/rng.h"
+#include "trainer/base/stop.h"
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static Status fails_below(int depth)
 {
@@ -79,6 +82,30 @@ START_TEST(fault_hits_once_among_threads)
         T_EQ_I64(n_failed, 1);
         T_EQ_I64(fault_passed(), N_CALL / 2 - 1);
     }
+}
+END_TEST
+
+static int64_t busy(void)
+{
+    int64_t n = 0;
+#pragma omp parallel for num_threads(4) reduction(+ : n)
+    for (int i = 0; i < 1000000; i++) n += i % 3;
+    return n;
+}
+
+/* Nothing runs when it comes, in no thread; it is there when somebody asks. */
+START_TEST(a_request_to_stop_waits)
+{
+    busy();
+    T_TRUE(!stop_requested());
+    T_EQ_I64(raise(SIGUSR1), 0);
+    T_EQ_I64(kill(getpid(), SIGTERM), 0);
+    busy();
+    T_TRUE(stop_requested());
+    sigset_t pending;
+    T_EQ_I64(sigpending(&pending), 0);
+    T_TRUE(!sigismember(&pending, SIGUSR1) && !sigismember(&pending, SIGTERM));
+    T_TRUE(stop_requested());
 }
 END_TEST
 
@@ -259,6 +286,7 @@ int main(void)
                         memory_is_zeroed_aligned_and_counted,
                         fault_hits_the_nth_call_once_or_for_good,
                         fault_hits_once_among_threads,
+                        a_request_to_stop_waits,
                         philox_gives_the_published_numbers,
                         random_numbers_have_the_right_moments,
                         byte_hash_sees_every_byte_and_the_length,
@@ -266,5 +294,6 @@ int main(void)
                         options_refuse_what_does_not_fit,
                         lists_are_walked_item_by_item,
                         edit_distance_counts_edits};
+    stop_hold(); /* before there are threads */
     return test_main("unit.base", t, N_OF(t));
 }

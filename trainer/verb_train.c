@@ -28,7 +28,6 @@ Status verb_train(const Comm *world, int argc, char **argv)
     RunConfig *cfg = NULL;
     bool profile = false;
     const VerbFlag flags[] = {{.name = "--profile", .on = &profile}};
-    stop_install();
     TRY(setup_config(world, argc, argv, flags, N_OF(flags), &cfg));
     if (profile) profile_start();
     TRY(setup_machine(world, cfg->gemm_backend, cfg->compute_dtype, (int)cfg->threads));

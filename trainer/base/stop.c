@@ -1,26 +1,25 @@
-/* stop.c — the flag a signal sets, and the thread that ends a rank that hangs. */
+/* stop.c — requests that wait until they are asked for, and the thread that ends a rank that hangs.
+ *
+ * No handler runs while a run computes: the kernels that oneDNN makes at run time keep numbers where the system puts a
+ * handler's frame, so a signal that came in the midst of a product damaged memory. */
 #include "trainer/base/stop.h"
 #include "trainer/base/comm.h"
 #include "trainer/base/log.h"
 #include <pthread.h>
 #include <signal.h>
-#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t requested;
+static bool requested;
 
-static void on_signal(int sig)
-{
-    (void)sig;
-    requested = 1;
-}
-
+/* Who presses Ctrl-C means the whole process group, mpirun included; it is ours to answer on a terminal alone. */
 static sigset_t stop_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
     sigaddset(&set, SIGTERM);
+    if (isatty(STDERR_FILENO)) sigaddset(&set, SIGINT);
     return set;
 }
 
@@ -36,27 +35,16 @@ void stop_let_go(void)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-void stop_install(void)
-{
-    struct sigaction sa;
-    memset(&sa, 0, sizeof sa);
-    sa.sa_handler = on_signal;
-    sa.sa_flags = SA_RESTART;
-    sigaction(SIGUSR1, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-    sa.sa_flags |= SA_RESETHAND; /* who presses Ctrl-C twice does not want to wait */
-    if (isatty(STDERR_FILENO)) sigaction(SIGINT, &sa, NULL);
-    stop_let_go();
-}
-
 bool stop_requested(void)
 {
-    return requested != 0;
-}
-
-void stop_request(void)
-{
-    requested = 1;
+    const struct timespec no_time = {0};
+    const sigset_t set = stop_signals();
+    sigset_t again;
+    while (sigtimedwait(&set, NULL, &no_time) > 0) requested = true;
+    sigemptyset(&again);
+    sigaddset(&again, SIGINT); /* who presses it once more does not want to wait */
+    if (requested) pthread_sigmask(SIG_UNBLOCK, &again, NULL);
+    return requested;
 }
 
 static const char *const PHASE_NAME[] = {"set-up", "step", "save", "idle"};
