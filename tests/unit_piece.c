@@ -96,12 +96,28 @@ START_TEST(a_shared_beginning_behind_its_document_is_refused)
 }
 END_TEST
 
+/* Tokens with a label have the losses of `all`, the others none. */
+static void expect_losses(const ToyModel *toy, const real *all, const char *family)
+{
+    const Batch *b = &toy->batch;
+    double loss, sum = 0;
+    const real *nats;
+    T_OK(model_loss(toy->model, toy->tape, b, false, &loss, &nats));
+    for (int64_t n = 0; n < b->B * b->T; n++) {
+        const double expected = b->labels[n] >= 0 ? (double)all[n] : 0;
+        ck_assert_msg(fabs((double)nats[n] - expected) < 1e-5, "%s: token %lld: %g, not %g", family,
+                      LL(n), (double)nats[n], expected);
+        sum += expected;
+    }
+    T_TRUE(fabs(loss - sum) < 1e-4);
+}
+
 /* The last block leaves out rows without a label; the others have the losses they have among all. */
 START_TEST(rows_nobody_asks_for_are_left_out)
 {
     for (int64_t i = 0; i < N_OF(TOY_FAMILIES); i++) {
         ToyModel toy;
-        double loss, sum = 0;
+        double loss;
         const real *nats;
         real all[TOY_N];
         const ModelConfig c = toy_family_config(TOY_FAMILIES[i]);
@@ -111,14 +127,7 @@ START_TEST(rows_nobody_asks_for_are_left_out)
         memcpy(all, nats, sizeof all);
         for (int n = 0; n < TOY_N; n++)
             if (n % 5 != 2) toy.labels[n] = -1;
-        T_OK(model_loss(toy.model, toy.tape, &toy.batch, false, &loss, &nats));
-        for (int n = 0; n < TOY_N; n++) {
-            const double expected = n % 5 == 2 ? (double)all[n] : 0;
-            ck_assert_msg(fabs((double)nats[n] - expected) < 1e-5, "%s: token %d: %g, not %g",
-                          TOY_FAMILIES[i], n, (double)nats[n], expected);
-            sum += expected;
-        }
-        T_TRUE(fabs(loss - sum) < 1e-4);
+        expect_losses(&toy, all, TOY_FAMILIES[i]);
         toy_model_fini(&toy);
     }
 }
@@ -130,7 +139,7 @@ START_TEST(what_stands_behind_the_last_label_is_left_out)
     enum { LONG = 40, LAST = 20, COMPUTED = 32 };
     for (int64_t i = 0; i < N_OF(TOY_FAMILIES); i++) {
         ToyModel toy;
-        double loss, sum = 0;
+        double loss;
         const real *nats;
         real all[2 * LONG];
         int32_t tokens[2 * LONG], labels[2 * LONG], doc_start[2 * LONG] = {0};
@@ -146,14 +155,7 @@ START_TEST(what_stands_behind_the_last_label_is_left_out)
             if (n % LONG > LAST - 7 * (n / LONG)) labels[n] = -1; /* the second row ends earlier */
             if (n % LONG >= COMPUTED) tokens[n] = TOY_V;
         }
-        T_OK(model_loss(toy.model, toy.tape, &toy.batch, false, &loss, &nats));
-        for (int n = 0; n < 2 * LONG; n++) {
-            const double expected = labels[n] >= 0 ? (double)all[n] : 0;
-            ck_assert_msg(fabs((double)nats[n] - expected) < 1e-5, "%s: token %d: %g, not %g",
-                          TOY_FAMILIES[i], n, (double)nats[n], expected);
-            sum += expected;
-        }
-        T_TRUE(fabs(loss - sum) < 1e-4);
+        expect_losses(&toy, all, TOY_FAMILIES[i]);
         toy_model_fini(&toy);
     }
 }
