@@ -1,11 +1,8 @@
 # common.sh — sourced by bench/peer_*: the peer's own Python, a folder to work in, runs of both sides with their time and memory.
 # PEER_PYTHON=python that has torch, transformers, peft; without it they are installed into a folder of the cache, outside the tree.
 # PAIRS=5; PEER="bf16 eager 4" (dtype, eager or compile, sequences per pass) leaves the search for the peer's best setting out.
-. "$(dirname "$0")/../scripts/common.sh"
-build release
+. "$(dirname "$0")/common.sh"
 pairs=${PAIRS:-5} data=$(cd ../shared/data && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 cores=$(nproc)
 export OMP_NUM_THREADS="$cores" GOMP_SPINCOUNT=5000 XDG_CACHE_HOME="${XDG_CACHE_HOME:-$HOME/.cache}" HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 
@@ -22,7 +19,7 @@ fi
 # ours CONFIG key=value ...: "tokens/s MB", the median of all steps but the first $skip (1)
 ours() {
     rm -rf "$work/run"
-    build/release/bench/pss_peak "$work/peak" build/release/trainer/trainer "$@" "output_dir=$work/run" "cache_dir=$work/cache" \
+    build/release/bench/pss_peak "$work/peak" "$trainer" "$@" "output_dir=$work/run" "cache_dir=$work/cache" \
         >"$work/log" 2>&1 </dev/null || { tail -n 5 "$work/log" >&2; exit 1; }
     rate=$(sed -n 's/.*"tokens_per_s": *\([0-9.e+]*\).*/\1/p' "$work/run/metrics.jsonl" | tail -n +$((${skip:-1} + 1)) | median)
     echo "$rate $(cut -d' ' -f1 "$work/peak")"
@@ -33,7 +30,6 @@ theirs() {
         { tail -n 5 "$work/log" >&2; return 1; }
     echo "$(sed -n "s/.*${unit:-tokens}\/s \([0-9.]*\).*/\1/p" "$work/peer.out") $(cut -d' ' -f1 "$work/peak")"
 }
-median() { sort -g | awk '{x[NR] = $1} END {print NR % 2 ? x[(NR + 1) / 2] : (x[NR / 2] + x[NR / 2 + 1]) / 2}'; }
 
 # best SCRIPT STEPS ARG ... -- SETTING ...: the fastest setting (three words: dtype, mode, micro-batch) goes to $setting
 best() {
@@ -72,3 +68,14 @@ model_05b() {
     "$PEER_PYTHON" -W ignore bench/peer/make_model.py "$work/model" >"$work/log" 2>&1 || { tail -n 5 "$work/log" >&2; exit 1; }
     cp "$data/tokenizers/qwen2/vocab.json" "$data/tokenizers/qwen2/merges.txt" "$work/model"
 }
+
+# samples_of CONFIG FILE: an alpaca file as both sides see it; ours through $sets, in $rows rows, the peer's in $work/samples.json
+samples_of() {
+    sets="datasets=[{path: $2, type: alpaca}]"
+    "$trainer" preprocess "$1" --json "model_name_or_path=$work/model" "$sets" "cache_dir=$work/cache" >"$work/facts" 2>/dev/null
+    rows=$(fact rows) samples=$(fact documents) tokens=$(fact tokens)
+    "$PEER_PYTHON" bench/peer/samples.py "$work/model" "$2" "$work/samples.json"
+}
+fact() { sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" "$work/facts" | head -n 1; }
+# per_step ROWS: as many samples as stand in so many rows
+per_step() { awk -v s="$samples" -v r="$rows" -v n="$1" 'BEGIN {printf "%.0f", n * s / r}'; }
