@@ -83,9 +83,8 @@ typedef struct PackOpts {   /* how the documents of all datasets become rows */
     int64_t max_seq_length; /* T */
     bool packing;           /* several documents in one row; false: one document (cut to T) a row */
     const char *packing_attention; /* document | full: may packed documents see each other */
-    bool
-        prefix_sharing; /* packed samples that begin with the same tokens have them once in a row */
-    bool train_on_inputs;        /* samples: the prompt is learned, too */
+    bool prefix_sharing;  /* packed samples that begin alike have that beginning once in a row */
+    bool train_on_inputs; /* samples: the prompt is learned, too */
     const char *roles_to_train;  /* messages: a list */
     const char *chat_template;   /* messages: tokenizer_default, a name, or a file */
     const char *on_empty_sample; /* stop | drop, where nothing of a sample is to be learned */

@@ -36,8 +36,7 @@ out:
 /* ---- rows that are open ---- */
 
 enum {
-    N_OPEN =
-        64, /* only the last few rows stay open, so documents of one row stand near each other in the file */
+    N_OPEN = 64,    /* rows; so documents of one row stand near each other in the file */
     N_HEAD = 8,     /* samples of a row whose beginning may serve others */
     MIN_SHARED = 16 /* tokens; fewer are not worth a second range of keys */
 };
@@ -88,7 +87,6 @@ static int64_t place_document(Placing *p, int64_t doc, int64_t n, int64_t n_free
     TokenSet *ts = p->ts;
     int64_t row = p->first;
     OpenRow *open = NULL;
-    *beginning = (Beginning){0};
     for (; row < ts->n_row; row++) {
         open = open_row(p, row);
         if (open->used + n - n_free > ts->T) continue;
@@ -127,7 +125,7 @@ static Status place_documents(Placing *p, const char *path, bool drops, int64_t 
     const TokenStream *s = &ts->stream;
     TokenCounts *c = &ts->counts;
     for (int64_t i = 0; i < s->n_doc; i++) {
-        const int64_t n_whole = doc_tokens(s, i), n = n_whole < ts->T ? n_whole : ts->T,
+        const int64_t n_whole = doc_tokens(s, i), n = doc_tokens_in_row(ts, i),
                       n_label = count_labels(s, i, n);
         row_of[i] = -1;
         if (s->learned && n_label == 0) {

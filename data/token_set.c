@@ -169,8 +169,8 @@ int64_t token_set_sample(const TokenSet *ts, int64_t row, int64_t *n)
 {
     const TokenStream *s = &ts->stream;
     ASSERT(!ts->streams && row >= 0 && row < ts->n_row);
-    const int64_t doc = ts->doc[row], n_whole = doc_tokens(s, doc);
-    *n = n_whole < ts->T ? n_whole : ts->T;
+    const int64_t doc = ts->doc[row];
+    *n = doc_tokens_in_row(ts, doc);
     return s->number ? s->number[doc] : doc + 1;
 }
 
@@ -180,8 +180,7 @@ int64_t token_set_row_tokens(const TokenSet *ts, int64_t row)
     ASSERT(row >= 0 && row < ts->n_row);
     if (ts->streams) return ts->T;
     for (int64_t k = row == 0 ? 0 : ts->row_end[row - 1]; k < ts->row_end[row]; k++) {
-        const int64_t n_whole = doc_tokens(&ts->stream, ts->doc[k]);
-        n += (n_whole < ts->T ? n_whole : ts->T) - (ts->beginning ? ts->beginning[k].n : 0);
+        n += doc_tokens_in_row(ts, ts->doc[k]) - (ts->beginning ? ts->beginning[k].n : 0);
     }
     return n;
 }
@@ -264,9 +263,9 @@ static void put_documents(Row *r, int64_t row)
     const TokenSet *ts = r->ts;
     const TokenStream *s = &ts->stream;
     for (int64_t k = row == 0 ? 0 : ts->row_end[row - 1]; k < ts->row_end[row]; k++) {
-        const int64_t from = doc_begin(s, ts->doc[k]), end = s->doc_end[ts->doc[k]];
+        const int64_t doc = ts->doc[k], from = doc_begin(s, doc);
         const Beginning shared = ts->beginning ? ts->beginning[k] : (Beginning){0};
-        put_tokens(r, from + shared.n, end - from < ts->T ? end : from + ts->T, end,
+        put_tokens(r, from + shared.n, from + doc_tokens_in_row(ts, doc), s->doc_end[doc],
                    ts->own_document_only ? r->t : 0, shared);
     }
 }

@@ -32,6 +32,13 @@ static inline int64_t doc_tokens(const TokenStream *s, int64_t doc)
     return s->doc_end[doc] - doc_begin(s, doc);
 }
 
+/* Tokens of a document that a row of its own would hold. */
+static inline int64_t doc_tokens_in_row(const TokenSet *ts, int64_t doc)
+{
+    const int64_t n = doc_tokens(&ts->stream, doc);
+    return n < ts->T ? n : ts->T;
+}
+
 /* The label of token i, whose document ends at `end`. */
 static inline int32_t label_at(const TokenStream *s, int64_t i, int64_t end)
 {

@@ -64,13 +64,12 @@ static void ranges_of_token(const Batch *batch, int64_t n, int64_t n_back, KeyRa
 }
 
 /* Token n sees its document up to itself, at most the last `window` tokens of it. */
-static Status see_keys(Tape *t, const Piece *p, const Batch *batch, int64_t window,
+static Status see_keys(Tape *t, const Piece *p, const Batch *batch, int n_range, int64_t window,
                        AttentionArg *arg)
 {
     Status rc = ST_OK;
     const ModelConfig *c = p->cfg;
     const int32_t *pos = p->all.pos;
-    const int n_range = shares(batch) ? 2 : 1;
     KeyRange *range = tape_alloc(t, p->N * n_range, sizeof *range);
     CHECK(range, NOMEM, "key ranges of %lld tokens", LL(p->N));
     int64_t n_key = p->N, n_group = batch->B;
@@ -142,15 +141,16 @@ Status piece_make(Tape *t, const ModelConfig *cfg, const ModelDef *def, RopeCach
     CHECK(T <= model_max_positions(cfg), CONFIG,
           "a row has %lld tokens, max_position_embeddings is %lld", LL(T),
           LL(cfg->max_position_embeddings));
+    const int n_range = shares(batch) ? 2 : 1;
     Piece *p = tape_alloc(t, 1, sizeof *p);
     int32_t *pos = tape_alloc(t, N, sizeof *pos);
     CHECK(p && pos, NOMEM, "positions of %lld tokens", LL(N));
     *p = (Piece){.cfg = cfg, .N = N, .tokens = batch->tokens, .noise = batch->noise};
     p->all = (Queries){.n = N, .pos = pos};
     TRY(kv ? follow_cache(t, p, batch, kv, pos) : follow_document(p, batch, pos));
-    TRY(see_keys(t, p, batch, INT64_MAX, &p->all.attention));
+    TRY(see_keys(t, p, batch, n_range, INT64_MAX, &p->all.attention));
     if (def->windowed && cfg->sliding_window > 0)
-        TRY(see_keys(t, p, batch, cfg->sliding_window, &p->all.window));
+        TRY(see_keys(t, p, batch, n_range, cfg->sliding_window, &p->all.window));
     if (def->rotary) TRY(rope_cache_get(rope, cfg, longest_document(&p->all), &p->rope));
     TRY(pick_queries(t, p, asked));
     *piece = p;

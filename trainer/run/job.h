@@ -102,7 +102,8 @@ SchedPoint leg_rate_at(const Job *job, const Leg *leg, int64_t step);
 bool leg_end_has_optimizer(const Job *job, const Leg *leg);
 bool leg_averages_at(const Job *job, const Leg *leg, int64_t step); /* after that step */
 
-/* Sample i of the version whose data the leg trains; how many positions of its row hold tokens. Fills row b of the batch. Rank: local. */
+/* Sample i of the version whose data the leg trains; how many positions of its row hold tokens; fills
+ * row b of the batch with it. Rank: local. */
 SampleId version_sample(const Version *v, int64_t i);
 int64_t version_row_tokens(const Version *v, SampleId id);
 void version_row(const Version *v, SampleId id, int64_t b, Batch *batch);

@@ -28,8 +28,7 @@ struct Stepper {
     PrefixCache *prefix; /* NULL: every block is run */
     int n_group;
     int64_t n_micro;
-    Sized *
-        order; /* (global batch) the samples of a step as the micro-batches hold them; NULL: as they come */
+    Sized *order;   /* (global batch) in micro-batches, room to sort; NULL: as it comes */
     int64_t *tally; /* what the ranks tell each other: stop, then loss bits and labels of each
                        micro-batch */
 };

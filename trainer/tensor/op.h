@@ -19,8 +19,7 @@ typedef struct Tensor {
     real *grad;              /* same shape as val; NULL: no gradient wanted, skip the work */
     bool needs_grad;         /* lies above a trainable parameter */
     bool may_be_overwritten; /* no backward of its own wants val again: tape_call_over */
-    const void
-        *maker;      /* the record that makes val again once tape_forget took it; NULL: it stays */
+    const void *maker;       /* the record that makes val again after tape_forget; NULL: it stays */
     bool grad_blank; /* grad holds anything, NaN too: the first to add to it has to write (below) */
 } Tensor;
 

@@ -20,7 +20,6 @@ typedef struct Record {
     const OpDef *op; /* NULL: a block to be computed again */
     OpCall call;     /* of a block: in[0] and out only */
     bool over;       /* out lies where in[0] lay */
-    bool brief;      /* out lies in the pool */
     Block block;
 } Record;
 
@@ -199,15 +198,16 @@ static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, co
         needs_grad |= in[i]->needs_grad;
     }
     const bool keep = needs_grad && t->recording;
-    rec.brief = place == BRIEF && keep; /* what is not recorded goes with its block, or stays */
+    const bool brief =
+        place == BRIEF && keep; /* what is not recorded goes with its block, or stays */
     TRY(op->shape(k));
     k->n_scratch = tape_round(k->n_scratch);
     k->n_scratch_thread = tape_round(k->n_scratch_thread);
     out->needs_grad = needs_grad;
-    out->may_be_overwritten = !op->bwd_reads_out && !rec.brief;
+    out->may_be_overwritten = !op->bwd_reads_out && !brief;
     if (place == OVER_FIRST)
         out->val = in[0]->val;
-    else if (rec.brief)
+    else if (brief)
         TRY(pool_take(t, out->n, &out->val));
     else
         TAKE(out->val, t, out->n, sizeof(real), op->name);
@@ -223,7 +223,7 @@ static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, co
     if (keep) {
         Record *made;
         TRY(tape_record(t, &rec, &made));
-        if (rec.brief) out->maker = made;
+        if (brief) out->maker = made;
         k = &made->call;
         mark = arena_mark(&t->values);
     }
@@ -262,7 +262,7 @@ Status tape_call_brief(Tape *t, const OpDef *op, int n_in, Tensor *const *in, co
 
 void tape_forget(Tape *t, Tensor *x)
 {
-    if (!x->maker) return;
+    if (!x->maker || !x->val) return;
     pool_give(t, x->n, x->val);
     x->raw = x->val = NULL;
 }
@@ -381,7 +381,7 @@ static Status tape_op_backward(Tape *t, Record *r)
         k->out->grad = NULL;
     else
         tape_free_grad(t, k->out);
-    if (r->brief && k->out->val) tape_forget(t, k->out);
+    tape_forget(t, k->out);
     arena_release(&t->values, mark);
 out:
     return rc;
