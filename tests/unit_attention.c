@@ -1,6 +1,6 @@
 /* unit_attention.c — attention against T x T scores in double, over random shapes and key ranges. */
 #include "tests/op_run.h"
-#include "trainer/tensor/kernels/kernel.h"
+#include "trainer/tensor/kernels/pairs.h"
 #include <math.h>
 #include <stdio.h>
 
@@ -143,10 +143,10 @@ static double scene_error(const Scene *s)
     return worst;
 }
 
-START_TEST(agrees_with_all_pairs_in_double)
+static void check_scenes(uint64_t seed, double limit)
 {
     Rng rng;
-    rng_init(&rng, 1, 0);
+    rng_init(&rng, seed, 0);
     double worst = 0;
     for (int n = 0; n < 20; n++) {
         static const int64_t head_dims[] = {1, 7, 16, 24, 32, 33, 64, 80};
@@ -155,15 +155,20 @@ START_TEST(agrees_with_all_pairs_in_double)
         naive_run(&s);
         (void)op_run_hash(&s.run, 1);
         const double error = scene_error(&s);
-        ck_assert_msg(error < LIMIT, "scene %d: error %g, limit %g", n, error, LIMIT);
+        ck_assert_msg(error < limit, "scene %d: error %g, limit %g", n, error, limit);
         if (error > worst) worst = error;
         scene_fini(&s);
     }
-    printf("largest error %.2g, limit %.0e\n", worst, LIMIT);
+    printf("largest error %.2g, limit %.0e\n", worst, limit);
+}
+
+START_TEST(agrees_with_all_pairs_in_double)
+{
+    check_scenes(1, LIMIT);
 }
 END_TEST
 
-START_TEST(bits_do_not_depend_on_threads)
+static void check_threads(void)
 {
     Rng rng;
     rng_init(&rng, 2, 0);
@@ -175,9 +180,24 @@ START_TEST(bits_do_not_depend_on_threads)
         scene_fini(&s);
     }
 }
+
+START_TEST(bits_do_not_depend_on_threads)
+{
+    check_threads();
+}
 END_TEST
 
 #ifndef REAL_IS_DOUBLE
+/* Factors are rounded to 8 bits; values and sums as above. */
+START_TEST(agrees_with_all_pairs_to_bf16)
+{
+    if (!pair_kernels_usable()) T_SKIP("this CPU multiplies no pairs");
+    T_OK(gemm_init(NULL, "bf16"));
+    check_scenes(1, 3e-2);
+    gemm_fini();
+}
+END_TEST
+
 START_TEST(vector_sets_give_equal_bits)
 {
     Rng rng;
@@ -223,7 +243,7 @@ START_TEST(frozen_inputs_change_no_other_gradient)
 END_TEST
 
 /* Decoding: the last queries of rows of different lengths, over the keys that were kept. */
-START_TEST(few_queries_have_the_bits_they_have_among_many)
+static void check_few(void)
 {
     enum { B = 2, T = 201, H = 6, HKV = 2, D = 24 };
     static const int64_t length[B] = {T, 77};
@@ -258,7 +278,30 @@ START_TEST(few_queries_have_the_bits_they_have_among_many)
     }
     op_run_fini(&r);
 }
+
+START_TEST(few_queries_have_the_bits_they_have_among_many)
+{
+    check_few();
+}
 END_TEST
+
+#ifndef REAL_IS_DOUBLE
+START_TEST(bits_in_bf16_do_not_depend_on_threads)
+{
+    T_OK(gemm_init(NULL, "bf16"));
+    check_threads();
+    gemm_fini();
+}
+END_TEST
+
+START_TEST(few_queries_have_the_bits_they_have_among_many_in_bf16)
+{
+    T_OK(gemm_init(NULL, "bf16"));
+    check_few();
+    gemm_fini();
+}
+END_TEST
+#endif
 
 /* A sink and a window far apart: what lies between is never read. */
 START_TEST(tiles_nobody_sees_are_skipped)
@@ -334,7 +377,10 @@ int main(void)
     const TTest *tests[] = {agrees_with_all_pairs_in_double,
                             bits_do_not_depend_on_threads,
 #ifndef REAL_IS_DOUBLE
+                            agrees_with_all_pairs_to_bf16,
                             vector_sets_give_equal_bits,
+                            bits_in_bf16_do_not_depend_on_threads,
+                            few_queries_have_the_bits_they_have_among_many_in_bf16,
 #endif
                             frozen_inputs_change_no_other_gradient,
                             few_queries_have_the_bits_they_have_among_many,

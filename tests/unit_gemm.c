@@ -3,7 +3,7 @@
 #include "trainer/base/rng.h"
 #include "trainer/tensor/bf16.h"
 #include "trainer/tensor/gemm.h"
-#include "trainer/tensor/kernels/kernel.h"
+#include "trainer/tensor/kernels/pairs.h"
 #include <float.h>
 #include <math.h>
 #include <omp.h>
@@ -161,23 +161,36 @@ START_TEST(agrees_with_sums_in_double)
 }
 END_TEST
 
+static void check_thin_products(bool bf16)
+{
+    static const int64_t shapes[][3] = {{515, 16, 96},  {300, 130, 8}, {16, 200, 515}, {7, 9, 600},
+                                        {129, 64, 64},  {64, 300, 33}, {130, 257, 5},  {1, 1, 1},
+                                        {40, 16, 1500}, {70, 100, 301}};
+    Rng rng;
+    rng_init(&rng, 3, 0);
+    for (int64_t i = 0; i < 5 * N_OF(shapes); i++) {
+        Case t = random_case(&rng, (const Dtype[]){DT_F32}, 1);
+        const int64_t *shape = shapes[i % N_OF(shapes)];
+        t.m = shape[0], t.n = shape[1], t.k = shape[2];
+        check_product_by(gemm_thin, &t, (uint64_t)i, bf16, 1);
+    }
+}
+
 START_TEST(thin_products_agree_with_sums_in_double)
 {
     static const char *const sets[] = {"plain", "avx2", "avx512"};
-    static const int64_t shapes[][3] = {{515, 16, 96}, {300, 130, 8}, {16, 200, 515}, {7, 9, 600},
-                                        {129, 64, 64}, {64, 300, 33}, {130, 257, 5},  {1, 1, 1}};
-    Rng rng;
-    rng_init(&rng, 3, 0);
-    for (int64_t s = 0; s < N_OF(sets); s++) {
-        if (!kernels_use(sets[s])) continue;
-        for (int64_t i = 0; i < 40; i++) {
-            Case t = random_case(&rng, (const Dtype[]){DT_F32}, 1);
-            const int64_t *shape = shapes[i % N_OF(shapes)];
-            t.m = shape[0], t.n = shape[1], t.k = shape[2];
-            check_product_by(gemm_thin, &t, (uint64_t)i, false, 1);
-        }
-    }
+    for (int64_t s = 0; s < N_OF(sets); s++)
+        if (kernels_use(sets[s])) check_thin_products(false);
     kernels_use(NULL);
+}
+END_TEST
+
+START_TEST(thin_products_round_to_bf16_when_asked)
+{
+    if (!pair_kernels_usable()) T_SKIP("this CPU multiplies no pairs");
+    T_OK(gemm_init(NULL, "bf16"));
+    check_thin_products(true);
+    gemm_fini();
 }
 END_TEST
 
@@ -449,6 +462,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--show-environment") == 0) return show_environment(argv);
     const TTest *t[] = {agrees_with_sums_in_double,
                         thin_products_agree_with_sums_in_double,
+                        thin_products_round_to_bf16_when_asked,
                         widens_stored_bf16_and_f16,
                         rounds_operands_to_bf16_when_asked,
                         cuts_long_products_without_seams,

@@ -2,7 +2,7 @@
 #include "tests/test_helper.h"
 #include "trainer/base/rng.h"
 #include "trainer/tensor/bf16.h"
-#include "trainer/tensor/kernels/kernel.h"
+#include "trainer/tensor/kernels/pairs.h"
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -338,6 +338,61 @@ START_TEST(rounds_to_bf16_as_one_number_is_rounded)
 }
 END_TEST
 
+START_TEST(pairs_are_rounded_as_one_number_is_rounded)
+{
+    enum { N = 75 };
+    static float x[2][N], y[2][N + GUARD];
+    Rng rng;
+    rng_init(&rng, 29, 0);
+    if (!pair_kernels_usable()) T_SKIP("this CPU multiplies no pairs");
+    for (int64_t n = 1; n <= N; n++) {
+        for (int64_t i = 0; i < 2 * n; i++) {
+            uint32_t bits = (uint32_t)rng_below(&rng, (uint64_t)1 << 32);
+            if (i % 3 == 0) bits = (bits & 0xffff0000u) | 0x8000u;
+            if (i % 7 == 0) bits &= 0x807fffffu; /* denormal */
+            memcpy(&x[i / n][i % n], &bits, sizeof bits);
+        }
+        for (int form = 0; form < 3; form++) {
+            const PairKernels *const set[2] = {&pair_kernels_plain, &pair_kernels_avx512};
+            for (int s = 0; s < 2; s++) {
+                for (int64_t i = 0; i < N + GUARD; i++) y[s][i] = 0.25f;
+                if (form == 0)
+                    set[s]->along(n, x[0], y[s]);
+                else
+                    set[s]->across(n, x[0], form == 1 ? x[1] : NULL, y[s]);
+            }
+            T_TRUE(memcmp(y[0], y[1], sizeof y[0]) == 0);
+            T_TRUE(y[0][n] == 0.25f);
+        }
+    }
+}
+END_TEST
+
+START_TEST(products_of_pairs_are_right)
+{
+    static float x[MM_MAX * MM_MAX], a[MM_MAX * MM_MAX], b[MM_MAX * MM_MAX], c[2][MM_MAX * MM_MAX];
+    Rng rng;
+    rng_init(&rng, 31, 0);
+    if (!pair_kernels_usable()) T_SKIP("this CPU multiplies no pairs");
+    const PairKernels *const set[2] = {&pair_kernels_plain, &pair_kernels_avx512};
+    draw(x, N_OF(x), 1, &rng);
+    set[0]->across(MM_MAX * MM_MAX / 2, x, x + MM_MAX * MM_MAX / 2, a);
+    set[0]->along(MM_MAX * MM_MAX, x, b);
+    for (int64_t m = 2; m <= 34; m += KERNEL_MM_ROWS)
+        for (int64_t n = KERNEL_LANES; n <= MM_MAX; n += KERNEL_LANES)
+            for (int turned = 0; turned < 2; turned++) {
+                const int64_t k = (m * 7 + n) % 40, a_row = turned ? 1 : 40,
+                              a_col = turned ? 40 : 1;
+                for (int s = 0; s < 2; s++) {
+                    for (int64_t i = 0; i < MM_MAX * MM_MAX; i++) c[s][i] = 0.5f;
+                    set[s]->mm(m, n, k, a, a_row, a_col, b, MM_MAX, turned, c[s], MM_MAX);
+                }
+                for (int64_t i = 0; i < MM_MAX * MM_MAX; i++)
+                    T_NEAR((double)c[1][i], (double)c[0][i], 1e-5);
+            }
+}
+END_TEST
+
 /* Weights of 16 bits: small odd numbers, which bf16 and f16 both hold. */
 START_TEST(products_with_stored_weights_are_right)
 {
@@ -487,6 +542,8 @@ int main(void)
 {
     const TTest *tests[] = {exp_agrees_with_libm_to_its_bound,
                             rounds_to_bf16_as_one_number_is_rounded,
+                            pairs_are_rounded_as_one_number_is_rounded,
+                            products_of_pairs_are_right,
                             exp_keeps_its_edges,
                             rows_of_any_length_are_right_and_end_where_they_end,
                             activations_agree_with_libm_far_out,

@@ -36,8 +36,8 @@ Dtype gemm_operand_dtype(void);
 void gemm_here(int64_t m, int64_t n, int64_t k, real alpha, Mat a, Mat b, real beta, real *c,
                int64_t ldc);
 
-/* C = beta C + A B where one of m, n, k is small, as in low-rank updates. Operands are stored as real and multiplied as
- * they are, whatever the compute dtype, by the vector kernels; one chain of additions per element.
+/* C = beta C + A B where one of m, n, k is small, as in low-rank updates. Operands are stored as real, and rounded when
+ * the compute dtype is bf16 and the CPU multiplies pairs (kernels/pairs.h); one chain of additions per element.
  * Rank    local; threads of the caller are used (OpenMP), safe to call from one thread only */
 void gemm_thin(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c, int64_t ldc);
 

@@ -15,16 +15,19 @@
  * Score tiles have keys as rows and queries as columns, so that the softmax runs over all lanes.
  * Tiles that no query sees are skipped. Threads share out (group, head) in the forward and
  * (group, key head) in the backward, where one thread adds up dk and dv in a fixed order.
+ * Where the compute dtype is bf16 the factors of the products are rounded to pairs (kernels/pairs.h), after the scale; sums,
+ * softmax and all that leaves a tile stay in f32.
  * Few queries (decoding with kept keys): all heads on a key head make one tile, and each tile of
  * keys is copied when its turn comes. A column's numbers do not depend on its neighbours, so these
  * are the bits that the same query has among many. */
-#include "trainer/tensor/kernels/kernel.h"
+#include "trainer/tensor/kernels/pairs.h"
 #include "trainer/tensor/key_tiles.h"
 #include <math.h>
 
 typedef struct Attention {
     const OpCall *call;
     const Kernels *kernel;
+    const PairKernels *pairs; /* NULL: products of real numbers */
     KeyRanges keys;
     int64_t H, Hkv, D, n_query, n_key; /* n_query, n_key: of one group */
     int64_t width;                     /* D rounded up to whole vectors; what is added is zero */
@@ -35,12 +38,21 @@ typedef struct Attention {
     bool few;      /* one tile of queries: keys are loaded tile by tile */
 } Attention;
 
+/* A matrix as factor of a product over its columns, and over its rows: itself, or two copies in pairs, each of half the
+ * size. */
+typedef struct Factor {
+    real *by_col, *by_row;
+} Factor;
+
 /* What a thread works in. */
 typedef struct Work {
-    real *k, *v, *dk, *dv;     /* (n_key_pad, width) of the group and head */
+    Factor k, v;               /* (n_key_pad, width) of the group and head */
+    real *dk, *dv;             /* the same; while k and v are loaded, room for their rows */
     real *q, *dy, *acc;        /* (TILE_Q, width); acc: y or dq */
-    real *q_cols, *dy_cols;    /* (D, TILE_Q) */
+    real *q_rows, *dy_rows;    /* (TILE_Q, width), as factor over queries */
+    real *q_cols, *dy_cols;    /* (width, TILE_Q), as factor over the columns of a head */
     real *s, *dp, *slope;      /* (TILE_K, TILE_Q); slope: with a softcap */
+    real *pairs;               /* of s or dp */
     real *m, *l, *fix, *delta; /* (TILE_Q) */
 } Work;
 
@@ -54,6 +66,7 @@ static Attention attention_of(const OpCall *k, bool forward)
     const AttentionArg *arg = k->arg;
     Attention a = {.call = k,
                    .kernel = kernels(),
+                   .pairs = pair_kernels(),
                    .keys = arg->keys,
                    .H = arg->n_head,
                    .Hkv = arg->n_kv_head,
@@ -73,8 +86,7 @@ static Attention attention_of(const OpCall *k, bool forward)
 int64_t attention_scratch(int64_t n_key, int64_t D)
 {
     const int64_t width = round_up(D, KERNEL_LANES), n_key_pad = round_up(n_key, KERNEL_MM_ROWS);
-    return 4 * n_key_pad * width + 3 * TILE_Q * width + 2 * TILE_Q * D + 3 * TILE_K * TILE_Q +
-           4 * TILE_Q;
+    return 4 * n_key_pad * width + 7 * TILE_Q * width + 4 * TILE_K * TILE_Q + 4 * TILE_Q;
 }
 
 static real *cut(real **from, int64_t n)
@@ -84,18 +96,26 @@ static real *cut(real **from, int64_t n)
     return part;
 }
 
+static Factor cut_factor(const Attention *a, real **from, int64_t n)
+{
+    real *by_col = cut(from, a->pairs ? n / 2 : n);
+    return (Factor){by_col, a->pairs ? cut(from, n / 2) : by_col};
+}
+
 static Work work_of_thread(const Attention *a)
 {
-    const int64_t keys = a->n_key_pad * a->width, rows = TILE_Q * a->width, cols = TILE_Q * a->D;
+    const int64_t keys = a->n_key_pad * a->width, rows = TILE_Q * a->width;
     real *at = op_thread_scratch(a->call);
     Work w;
-    w.k = cut(&at, keys), w.v = cut(&at, keys), w.dk = cut(&at, keys), w.dv = cut(&at, keys);
+    w.k = cut_factor(a, &at, keys), w.v = cut_factor(a, &at, keys);
+    w.dk = cut(&at, keys), w.dv = cut(&at, keys);
     w.q = cut(&at, rows), w.dy = cut(&at, rows), w.acc = cut(&at, rows);
-    w.q_cols = cut(&at, cols), w.dy_cols = cut(&at, cols);
+    w.q_cols = cut(&at, rows), w.dy_cols = cut(&at, rows);
+    w.q_rows = a->pairs ? cut(&at, rows) : w.q, w.dy_rows = a->pairs ? cut(&at, rows) : w.dy;
     w.s = cut(&at, TILE_K * TILE_Q), w.dp = cut(&at, TILE_K * TILE_Q);
     w.m = cut(&at, TILE_Q), w.l = cut(&at, TILE_Q);
     w.fix = cut(&at, TILE_Q), w.delta = cut(&at, TILE_Q);
-    w.slope = cut(&at, TILE_K * TILE_Q);
+    w.slope = cut(&at, TILE_K * TILE_Q), w.pairs = cut(&at, TILE_K * TILE_Q);
     return w;
 }
 
@@ -156,19 +176,69 @@ static void store_rows(const Attention *a, int64_t n_row, const real *src, bool 
         for (int64_t c = 0; c < a->D; c++) dst[c] = add ? dst[c] + src[c] : src[c];
 }
 
+/* n numbers along the inner index of a product as a step of it takes them. */
+static int64_t steps(const Attention *a, int64_t n)
+{
+    return a->pairs ? n / 2 : n;
+}
+
+/* x (n_row, n_col), dense, as factor over its columns: (n_row, steps); itself or pairs in `room`. */
+static const real *by_col(const Attention *a, int64_t n_row, int64_t n_col, const real *x,
+                          real *room)
+{
+    if (!a->pairs) return x;
+    a->pairs->along(n_row * n_col, x, room);
+    return room;
+}
+
+/* As factor over its rows: (steps, n_col). */
+static const real *by_row(const Attention *a, int64_t n_row, int64_t n_col, const real *x,
+                          real *room)
+{
+    if (!a->pairs) return x;
+    for (int64_t r = 0; r < n_row; r += 2)
+        a->pairs->across(n_col, x + r * n_col, x + (r + 1) * n_col, room + r / 2 * n_col);
+    return room;
+}
+
+/* C = A B or C += A B over an inner length n; A's numbers (or pairs) lie row and col apart, B and C are dense. */
+static void multiply(const Attention *a, int64_t n_row, int64_t n_col, int64_t n, const real *x,
+                     int64_t row, int64_t col, const real *y, bool add, real *c)
+{
+    (a->pairs ? a->pairs->mm : a->kernel->mm)(n_row, n_col, steps(a, n), x, row, col, y, n_col, add,
+                                              c, n_col);
+}
+
+static void load_factor(const Attention *a, int64_t n_row, int64_t n_pad, const real *src,
+                        int64_t ld, const Factor *f, real *room)
+{
+    load_rows(a, n_row, n_pad, 1, src, ld, a->pairs ? room : f->by_col);
+    if (!a->pairs) return;
+    by_col(a, n_pad, a->width, room, f->by_col);
+    by_row(a, n_pad, a->width, room, f->by_row);
+}
+
 static void load_keys(const Attention *a, int64_t first, int64_t n_row, int64_t n_pad,
                       int64_t kv_head, const Work *w)
 {
     const int64_t C = a->Hkv * a->D, at = first * C + kv_head * a->D;
-    load_rows(a, n_row, n_pad, 1, a->call->in[1]->val + at, C, w->k);
-    load_rows(a, n_row, n_pad, 1, a->call->in[2]->val + at, C, w->v);
+    load_factor(a, n_row, n_pad, a->call->in[1]->val + at, C, &w->k, w->dk);
+    load_factor(a, n_row, n_pad, a->call->in[2]->val + at, C, &w->v, w->dv);
+}
+
+/* cols = rows (n_col, width) as right factor over the columns of a head. */
+static void turn_rows(const Attention *a, int64_t n_col, const real *rows, const Work *w,
+                      real *cols)
+{
+    const real *x = by_col(a, n_col, a->width, rows, w->acc);
+    a->kernel->transpose(n_col, steps(a, a->width), x, steps(a, a->width), cols, n_col);
 }
 
 /* w->s (keys, n_col): the scores of the tile of keys at k; slope: as in Kernels.softcap */
 static void score_tile(const Attention *a, const QueryTile *q, const KeyTile *t, const real *k,
                        const Work *w, real *slope)
 {
-    a->kernel->mm(t->n, a->n_col, a->D, k, a->width, 1, w->q_cols, a->n_col, false, w->s, a->n_col);
+    multiply(a, t->n, a->n_col, a->width, k, steps(a, a->width), 1, w->q_cols, false, w->s);
     if (a->softcap != 0) a->kernel->softcap(t->n * a->n_col, a->softcap, w->s, slope);
     if (!t->whole) key_tile_mask(q, t, a->n_col, w->s);
 }
@@ -183,7 +253,7 @@ static void load_queries(const Attention *a, const QueryTile *q, int64_t head, c
     for (int64_t h = 0; h < a->share; h++)
         load_rows(a, q->n, q->n, a->scale, from + h * a->D, C, w->q + h * q->n * a->width);
     memset(w->q + n * a->width, 0, (size_t)((a->n_col - n) * a->width) * sizeof(real));
-    a->kernel->transpose(a->n_col, a->D, w->q, a->width, w->q_cols, a->n_col);
+    turn_rows(a, a->n_col, w->q, w, w->q_cols);
 }
 
 static void store_outputs(const Attention *a, const QueryTile *q, int64_t head, const Work *w)
@@ -213,16 +283,17 @@ static void forward_queries(const Attention *a, const QueryTile *q, int64_t head
     for (int64_t at = q->key_first / TILE_K * TILE_K; at < q->key_end; at += TILE_K) {
         const KeyTile t = key_tile(q, at);
         if (t.n == 0) continue;
-        const int64_t keys = a->few ? 0 : t.first * width, left = a->n_key - t.first;
+        const int64_t keys = a->few ? 0 : steps(a, t.first * width), left = a->n_key - t.first;
         if (a->few)
             load_keys(a, q->key_base + t.first, t.n < left ? t.n : left, t.n,
                       head / (a->H / a->Hkv), w);
-        score_tile(a, q, &t, w->k + keys, w, NULL);
+        score_tile(a, q, &t, w->k.by_col + keys, w, NULL);
         a->kernel->softmax_cols(t.n, a->n_col, w->s, w->m, w->l, w->fix);
         for (int64_t c = 0; c < n; c++)
             if (w->fix[c] != 1) a->kernel->scale(width, w->fix[c], w->acc + c * width);
-        a->kernel->mm(round_up(n, KERNEL_MM_ROWS), width, t.n, w->s, 1, a->n_col, w->v + keys,
-                      width, true, w->acc, width);
+        multiply(a, round_up(n, KERNEL_MM_ROWS), width, t.n,
+                 by_row(a, t.n, a->n_col, w->s, w->pairs), 1, a->n_col, w->v.by_row + keys, true,
+                 w->acc);
     }
     store_outputs(a, q, head, w);
 }
@@ -255,7 +326,9 @@ static void backward_queries(const Attention *a, const QueryTile *q, int64_t hea
     real *lse = w->m, *delta = w->delta;
     load_queries(a, q, head, w);
     load_rows(a, q->n, TILE_Q, 1, k->out->grad + at_q, C, w->dy);
-    kernel->transpose(TILE_Q, a->D, w->dy, width, w->dy_cols, TILE_Q);
+    turn_rows(a, TILE_Q, w->dy, w, w->dy_cols);
+    by_row(a, TILE_Q, width, w->q, w->q_rows);
+    by_row(a, TILE_Q, width, w->dy, w->dy_rows);
     memset(w->acc, 0, (size_t)(TILE_Q * width) * sizeof(real));
     for (int64_t i = 0; i < TILE_Q; i++) { /* columns without a query have p = 1, and dy = q = 0 */
         const int64_t at = at_q + i * C;
@@ -266,21 +339,23 @@ static void backward_queries(const Attention *a, const QueryTile *q, int64_t hea
     for (int64_t at = q->key_first / TILE_K * TILE_K; at < q->key_end; at += TILE_K) {
         const KeyTile t = key_tile(q, at);
         if (t.n == 0) continue;
-        const int64_t keys = t.first * width;
-        score_tile(a, q, &t, w->k + keys, w, w->slope);
+        const int64_t keys = t.first * width, keys_at = steps(a, keys), row = steps(a, TILE_Q);
+        score_tile(a, q, &t, w->k.by_col + keys_at, w, w->slope);
         if (dp)
-            kernel->mm(t.n, TILE_Q, a->D, w->v + keys, width, 1, w->dy_cols, TILE_Q, false, dp,
-                       TILE_Q);
+            multiply(a, t.n, TILE_Q, width, w->v.by_col + keys_at, steps(a, width), 1, w->dy_cols,
+                     false, dp);
         kernel->softmax_cols_bwd(t.n, TILE_Q, w->s, dp, lse, delta);
         if (dp && a->softcap != 0)
             for (int64_t i = 0; i < t.n * TILE_Q; i++) dp[i] *= w->slope[i];
         if (want_dv)
-            kernel->mm(t.n, width, TILE_Q, w->s, TILE_Q, 1, w->dy, width, true, w->dv + keys,
-                       width);
+            multiply(a, t.n, width, TILE_Q, by_col(a, t.n, TILE_Q, w->s, w->pairs), row, 1,
+                     w->dy_rows, true, w->dv + keys);
         if (want_dk)
-            kernel->mm(t.n, width, TILE_Q, dp, TILE_Q, 1, w->q, width, true, w->dk + keys, width);
+            multiply(a, t.n, width, TILE_Q, by_col(a, t.n, TILE_Q, dp, w->pairs), row, 1, w->q_rows,
+                     true, w->dk + keys);
         if (want_dq)
-            kernel->mm(TILE_Q, width, t.n, dp, 1, TILE_Q, w->k + keys, width, true, w->acc, width);
+            multiply(a, TILE_Q, width, t.n, by_row(a, t.n, TILE_Q, dp, w->pairs), 1, TILE_Q,
+                     w->k.by_row + keys_at, true, w->acc);
     }
     if (!want_dq) return;
     kernel->scale(q->n * width, a->scale, w->acc);
