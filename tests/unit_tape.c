@@ -203,6 +203,76 @@ START_TEST(what_is_forgotten_comes_back)
 }
 END_TEST
 
+static int n_made;
+
+static void count_and_scale(OpCall *k)
+{
+    n_made++;
+    op_scale.fwd(k);
+}
+
+/* Made again for a linear layer whose weight is trained, not for one whose weight is frozen. */
+START_TEST(what_no_backward_reads_is_not_made_again)
+{
+    const ScaleArg arg = {3};
+    Toy toy;
+    Tape *t;
+    OpDef counted = op_scale;
+    counted.fwd = count_and_scale;
+    toy_init(&toy);
+    T_OK(tape_create(&t));
+    for (int frozen = 0; frozen < 2; frozen++) {
+        Tensor *x, *w, *norm, *h, *y;
+        tape_reset(t);
+        n_made = 0;
+        T_OK(tape_const(t, DT_REAL, toy.x, 2, (int64_t[]){N, C}, &x));
+        T_OK(tape_param(t, params_find(toy.ps, "norm"), &norm));
+        T_OK(tape_rmsnorm(t, x, norm, 1e-5, &x));
+        T_OK(tape_param(t, params_find(toy.ps, "mix"), &w));
+        if (frozen) w->grad = NULL, w->needs_grad = false;
+        T_OK(tape_call_brief(t, &counted, 1, &x, &arg, sizeof arg, &h));
+        T_OK(tape_linear(t, h, w, NULL, &y));
+        tape_forget(t, h);
+        T_OK(tape_backward(t, y));
+        T_EQ_I64(n_made, frozen ? 1 : 2);
+    }
+    tape_destroy(t);
+    toy_fini(&toy);
+}
+END_TEST
+
+START_TEST(turning_in_place_has_the_same_bits)
+{
+    enum { HALF = 1 };
+    static const real cos_of[2 * HALF] = {1, (real)0.8}, sin_of[2 * HALF] = {0, (real)0.6};
+    static const int32_t pos[N] = {1, 0, 1};
+    const RopeTable table = {2, HALF, cos_of, sin_of};
+    Toy toy;
+    Tape *t;
+    real grad[2][C * C + 2 * C], val[2][N * C];
+    toy_init(&toy);
+    T_OK(tape_create(&t));
+    for (int over = 0; over < 2; over++) {
+        Tensor *x, *w, *h, *y;
+        memset(toy.grad, 0, (size_t)params_flat_n(toy.ps) * sizeof(real));
+        tape_reset(t);
+        T_OK(tape_const(t, DT_REAL, toy.x, 2, (int64_t[]){N, C}, &x));
+        T_OK(tape_param(t, params_find(toy.ps, "mix"), &w));
+        T_OK(tape_linear(t, x, w, NULL, &h));
+        T_OK(over ? tape_rope_over(t, h, &table, pos, 1, &y) : tape_rope(t, h, &table, pos, 1, &y));
+        T_TRUE((y->val == h->val) == over);
+        T_OK(tape_glu(t, ACT_SILU, y, x, &y));
+        T_OK(tape_backward(t, y));
+        memcpy(val[over], y->val, sizeof val[over]);
+        memcpy(grad[over], toy.grad, (size_t)params_flat_n(toy.ps) * sizeof(real));
+    }
+    T_TRUE(memcmp(val[0], val[1], sizeof val[0]) == 0);
+    T_TRUE(memcmp(grad[0], grad[1], (size_t)params_flat_n(toy.ps) * sizeof(real)) == 0);
+    tape_destroy(t);
+    toy_fini(&toy);
+}
+END_TEST
+
 START_TEST(without_gradients_a_block_leaves_only_its_result)
 {
     enum { DEPTH = 40 };
@@ -428,6 +498,8 @@ int main(void)
         a_frozen_parameter_gets_nothing_and_changes_nothing_else,
         computing_again_gives_the_same_bits_in_less_memory,
         what_is_forgotten_comes_back,
+        what_no_backward_reads_is_not_made_again,
+        turning_in_place_has_the_same_bits,
         without_gradients_a_block_leaves_only_its_result,
         bits_do_not_depend_on_the_thread_count,
         a_tensor_used_twice_by_one_op_gets_both_gradients,

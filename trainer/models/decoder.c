@@ -29,8 +29,8 @@ Status rotary_attention_forward(Tape *t, const RotaryAttention *a, const Piece *
     TRY(linear_forward(t, p, &a->v_proj, x, &v));
     if (a->q_norm) TRY(norm_forward(t, a->q_norm, c->rms_norm_eps, q, &q));
     if (a->k_norm) TRY(norm_forward(t, a->k_norm, c->rms_norm_eps, k, &k));
-    TRY(tape_rope(t, q, &p->rope, asked->pos, c->num_attention_heads, &q));
-    TRY(tape_rope(t, k, &p->rope, p->all.pos, c->num_key_value_heads, &k));
+    TRY(tape_rope_over(t, q, &p->rope, asked->pos, c->num_attention_heads, &q));
+    TRY(tape_rope_over(t, k, &p->rope, p->all.pos, c->num_key_value_heads, &k));
     TRY(attention_forward(t, p, a->o_proj.site->layer, keys, q, k, v, &h)); /* (n,H*D) */
     TRY(linear_forward(t, p, &a->o_proj, h, y));                            /* (n,C) */
 out:
@@ -63,14 +63,16 @@ Status decoder_block(const void *net, int64_t layer, Tape *t, const Piece *p, Te
     const DecoderLayer *l = &((const Decoder *)net)->layer[layer];
     const Queries *q = piece_queries(p, layer);
     const double eps = p->cfg->rms_norm_eps;
-    Tensor *h;
-    TRY(norm_forward(t, l->input_layernorm, eps, x, &h));
+    Tensor *norm, *h;
+    TRY(norm_forward_brief(t, l->input_layernorm, eps, x, &norm));
     TRY(rotary_attention_forward(t, &l->attention, p, q, l->windowed ? &q->window : &q->attention,
-                                 h, &h));
+                                 norm, &h));
+    tape_forget(t, norm);
     TRY(queries_pick(t, q, x, &x));
     TRY(tape_add_over(t, h, x, &x));
-    TRY(norm_forward(t, l->post_attention_layernorm, eps, x, &h));
-    TRY(gated_mlp_forward(t, &l->mlp, ACT_SILU, p, h, &h));
+    TRY(norm_forward_brief(t, l->post_attention_layernorm, eps, x, &norm));
+    TRY(gated_mlp_forward(t, &l->mlp, ACT_SILU, p, norm, &h));
+    tape_forget(t, norm);
     TRY(tape_add_over(t, h, x, y));
 out:
     return rc;
@@ -188,10 +190,9 @@ int64_t decoder_block_width(const ModelConfig *c)
 {
     const int64_t A = c->num_attention_heads * c->head_dim,
                   K = c->num_key_value_heads * c->head_dim;
-    return 4 * c->hidden_size          /* two norms, two sublayers, the sums in their place */
-           + 2 * A + K                 /* q before and after rotation, v */
-           + 2 * K + A                 /* k before and after rotation, attention */
-           + 2 * c->intermediate_size; /* gate, up; their product is forgotten */
+    return 2 * c->hidden_size          /* two sublayers, the sums in their place */
+           + 2 * A + 2 * K             /* q, k, v, attention */
+           + 2 * c->intermediate_size; /* gate, up; their product and the norms are forgotten */
 }
 
 BlockGrads decoder_block_grads(const ModelConfig *c)
@@ -200,9 +201,10 @@ BlockGrads decoder_block_grads(const ModelConfig *c)
                   A = c->num_attention_heads * c->head_dim,
                   K = c->num_key_value_heads * c->head_dim;
     return (BlockGrads){
-        .attention = {C, A, A, K, K, K}, /* x, attention, q, k, v, k once more */
-        /* x, the norm; gate, up, their product, and its value, which lies there too */
-        .mlp = {C, C, I, I, I, I}};
+        /* values that were forgotten lie there, too: x, the norm's value; attention, q, k, v */
+        .attention = {C, C, A, A, K, K},
+        /* x, the norm, its value; gate, up, their product, its value */
+        .mlp = {C, C, C, I, I, I, I}};
 }
 
 bool decoder_upper_windowed(const ModelConfig *cfg, int64_t layer)

@@ -36,6 +36,16 @@ out:
     return rc;
 }
 
+static Status gemma2_norm_brief(Tape *t, const Piece *p, const Param *w, Tensor *x, Tensor **y)
+{
+    Status rc = ST_OK;
+    Tensor *scale;
+    TRY(tape_param(t, w, &scale));
+    TRY(tape_rmsnorm_brief(t, x, scale, NORM_OFFSET, p->cfg->rms_norm_eps, y));
+out:
+    return rc;
+}
+
 static Status gemma2_enter(const void *net, Tape *t, const Piece *p, Tensor **x)
 {
     Status rc = ST_OK;
@@ -55,14 +65,16 @@ static Status gemma2_block(const void *net, int64_t layer, Tape *t, const Piece 
     AttentionArg keys = l->windowed ? q->window : q->attention;
     keys.scale = 1 / sqrt((double)p->cfg->query_pre_attn_scalar);
     keys.softcap = p->cfg->attn_logit_softcapping;
-    Tensor *h;
-    TRY(gemma2_norm(t, p, l->input_layernorm, x, &h));
-    TRY(rotary_attention_forward(t, &l->attention, p, q, &keys, h, &h));
+    Tensor *norm, *h;
+    TRY(gemma2_norm_brief(t, p, l->input_layernorm, x, &norm));
+    TRY(rotary_attention_forward(t, &l->attention, p, q, &keys, norm, &h));
+    tape_forget(t, norm);
     TRY(gemma2_norm(t, p, l->post_attention_layernorm, h, &h));
     TRY(queries_pick(t, q, x, &x));
     TRY(tape_add_over(t, h, x, &x));
-    TRY(gemma2_norm(t, p, l->pre_feedforward_layernorm, x, &h));
-    TRY(gated_mlp_forward(t, &l->mlp, ACT_GELU_TANH, p, h, &h));
+    TRY(gemma2_norm_brief(t, p, l->pre_feedforward_layernorm, x, &norm));
+    TRY(gated_mlp_forward(t, &l->mlp, ACT_GELU_TANH, p, norm, &h));
+    tape_forget(t, norm);
     TRY(gemma2_norm(t, p, l->post_feedforward_layernorm, h, &h));
     TRY(tape_add_over(t, h, x, y));
 out:

@@ -42,8 +42,9 @@ static Status gpt2_mlp(Tape *t, const Gpt2Layer *l, const Piece *p, Tensor *x, T
     Status rc = ST_OK;
     Tensor *h;
     TRY(linear_forward(t, p, &l->mlp_c_fc, x, &h)); /* (N,I) */
-    TRY(tape_activation(t, ACT_GELU_TANH, h, &h));
+    TRY(tape_activation_brief(t, ACT_GELU_TANH, h, &h));
     TRY(linear_forward(t, p, &l->mlp_c_proj, h, y)); /* (N,C) */
+    tape_forget(t, h);
 out:
     return rc;
 }
@@ -67,13 +68,15 @@ static Status gpt2_block(const void *net, int64_t layer, Tape *t, const Piece *p
     const Gpt2Layer *l = &((const Gpt2 *)net)->layer[layer];
     const Queries *q = piece_queries(p, layer);
     const double eps = p->cfg->layer_norm_epsilon;
-    Tensor *h;
-    TRY(layernorm_forward(t, &l->ln_1, eps, x, &h));
-    TRY(gpt2_attention(t, l, p, q, h, &h));
+    Tensor *norm, *h;
+    TRY(layernorm_forward_brief(t, &l->ln_1, eps, x, &norm));
+    TRY(gpt2_attention(t, l, p, q, norm, &h));
+    tape_forget(t, norm);
     TRY(queries_pick(t, q, x, &x));
     TRY(tape_add_over(t, h, x, &x));
-    TRY(layernorm_forward(t, &l->ln_2, eps, x, &h));
-    TRY(gpt2_mlp(t, l, p, h, &h));
+    TRY(layernorm_forward_brief(t, &l->ln_2, eps, x, &norm));
+    TRY(gpt2_mlp(t, l, p, norm, &h));
+    tape_forget(t, norm);
     TRY(tape_add_over(t, h, x, y));
 out:
     return rc;
@@ -145,17 +148,18 @@ static double gpt2_init_std(const ModelConfig *cfg, const Param *w)
 
 static int64_t gpt2_block_width(const ModelConfig *c)
 {
-    return 4 * c->hidden_size          /* two norms, two sublayers, the sums in their place */
-           + 3 * c->hidden_size        /* q, k and v in one */
-           + 4 * c->hidden_size        /* and apart, attention */
-           + 2 * c->intermediate_size; /* before and after gelu */
+    return 2 * c->hidden_size      /* two sublayers, the sums in their place; norms are forgotten */
+           + 3 * c->hidden_size    /* q, k and v in one */
+           + 4 * c->hidden_size    /* and apart, attention */
+           + c->intermediate_size; /* before gelu */
 }
 
 static BlockGrads gpt2_block_grads(const ModelConfig *c)
 {
     const int64_t C = c->hidden_size, I = c->intermediate_size;
     return (BlockGrads){.attention = {C, C, C, C, C, 3 * C}, /* x, attention, q, k, v; all three */
-                        .mlp = {C, C, I, I}};
+                        /* x, the norm, its value; before and behind gelu, its value */
+                        .mlp = {C, C, C, I, I, I}};
 }
 
 // clang-format off

@@ -154,6 +154,27 @@ out:
     return rc;
 }
 
+Status norm_forward_brief(Tape *t, const Param *w, double eps, Tensor *x, Tensor **y)
+{
+    Status rc = ST_OK;
+    Tensor *scale;
+    TRY(tape_param(t, w, &scale));
+    TRY(tape_rmsnorm_brief(t, x, scale, 0, eps, y));
+out:
+    return rc;
+}
+
+Status layernorm_forward_brief(Tape *t, const LayerNorm *norm, double eps, Tensor *x, Tensor **y)
+{
+    Status rc = ST_OK;
+    Tensor *scale, *shift;
+    TRY(tape_param(t, norm->weight, &scale));
+    TRY(tape_param(t, norm->bias, &shift));
+    TRY(tape_layernorm_brief(t, x, scale, shift, eps, y));
+out:
+    return rc;
+}
+
 Status layernorm_forward(Tape *t, const LayerNorm *norm, double eps, Tensor *x, Tensor **y)
 {
     Status rc = ST_OK;

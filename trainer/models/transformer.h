@@ -90,6 +90,10 @@ CHECKED Status attention_forward(Tape *t, const Piece *p, int layer, const Atten
 CHECKED Status linear_forward(Tape *t, const Piece *p, const Linear *l, Tensor *x, Tensor **y);
 CHECKED Status norm_forward(Tape *t, const Param *w, double eps, Tensor *x, Tensor **y);
 CHECKED Status layernorm_forward(Tape *t, const LayerNorm *norm, double eps, Tensor *x, Tensor **y);
+/* The same for a y that is forgotten when its readers are done (tape_forget). */
+CHECKED Status norm_forward_brief(Tape *t, const Param *w, double eps, Tensor *x, Tensor **y);
+CHECKED Status layernorm_forward_brief(Tape *t, const LayerNorm *norm, double eps, Tensor *x,
+                                       Tensor **y);
 CHECKED Status table_forward(Tape *t, const Param *table, const int32_t *ids, int64_t n,
                              int64_t pad_id, Tensor **y);
 #endif

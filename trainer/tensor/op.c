@@ -19,6 +19,13 @@ void op_out_like(OpCall *k, const Tensor *x)
     op_out(k, x->n_dim, x->dim);
 }
 
+bool op_reads_nothing(const OpCall *k, int i)
+{
+    (void)k;
+    (void)i;
+    return false;
+}
+
 real *op_thread_scratch(const OpCall *k)
 {
     return k->scratch + k->n_scratch + omp_get_thread_num() * k->n_scratch_thread;

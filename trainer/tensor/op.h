@@ -93,10 +93,12 @@ typedef struct OpDef {
     const OpCase *cases;
     int64_t n_case;
     bool bwd_gives_out, bwd_reads_out;
+    bool (*bwd_reads)(const OpCall *k, int i); /* does bwd read in[i]->val? NULL: of every input */
 } OpDef;
 
 void op_out(OpCall *k, int n_dim, const int64_t *dim); /* the shape of k->out; used in shape */
 void op_out_like(OpCall *k, const Tensor *x);
+bool op_reads_nothing(const OpCall *k, int i); /* a bwd_reads: gradients pass as they come */
 real *op_thread_scratch(const OpCall *k); /* the calling thread's n_scratch_thread reals */
 
 /* Sums over rows go by fixed chunks of ROW_CHUNK rows: chunk i adds up in part[i] (n reals each),

@@ -47,5 +47,6 @@ const OpDef op_add = {.name = "add",
                       .shape = add_shape,
                       .fwd = add_fwd,
                       .bwd = add_bwd,
+                      .bwd_reads = op_reads_nothing,
                       .cases = add_cases,
                       .n_case = N_OF(add_cases)};

@@ -52,5 +52,6 @@ const OpDef op_columns = {.name = "columns",
                           .shape = columns_shape,
                           .fwd = columns_fwd,
                           .bwd = columns_bwd,
+                          .bwd_reads = op_reads_nothing,
                           .cases = columns_cases,
                           .n_case = N_OF(columns_cases)};

@@ -70,5 +70,6 @@ const OpDef op_dropout = {.name = "dropout",
                           .shape = dropout_shape,
                           .fwd = dropout_fwd,
                           .bwd = dropout_bwd,
+                          .bwd_reads = op_reads_nothing,
                           .cases = dropout_cases,
                           .n_case = N_OF(dropout_cases)};

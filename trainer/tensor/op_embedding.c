@@ -66,5 +66,6 @@ const OpDef op_embedding = {.name = "embedding",
                             .shape = embedding_shape,
                             .fwd = embedding_fwd,
                             .bwd = embedding_bwd,
+                            .bwd_reads = op_reads_nothing,
                             .cases = embedding_cases,
                             .n_case = N_OF(embedding_cases)};

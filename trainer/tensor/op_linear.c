@@ -76,6 +76,11 @@ static void linear_bwd(OpCall *k)
     if (k->n_in == 3 && k->in[2]->grad) linear_bias_bwd(k);
 }
 
+static bool linear_bwd_reads(const OpCall *k, int i)
+{
+    return i > 0 || k->in[1]->grad;
+}
+
 // clang-format off
 static const OpCase linear_cases[] = {
     { "small",  2, { { 2, { 3, 5 } }, { 2, { 4, 5 } } }, &(const LinearArg){ false }, -2.0, 2.0 },
@@ -88,5 +93,6 @@ const OpDef op_linear = {.name = "linear",
                          .shape = linear_shape,
                          .fwd = linear_fwd,
                          .bwd = linear_bwd,
+                         .bwd_reads = linear_bwd_reads,
                          .cases = linear_cases,
                          .n_case = N_OF(linear_cases)};

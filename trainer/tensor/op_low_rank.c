@@ -85,6 +85,11 @@ static void low_rank_bwd(OpCall *k)
         kernels()->axpy(O, 1, k->out->grad + n * O, grad_rows(y0, n, 1));
 }
 
+static bool low_rank_bwd_reads(const OpCall *k, int i)
+{
+    return i > 1 || (i == 1 && k->in[2]->grad);
+}
+
 // clang-format off
 static const OpCase low_rank_cases[] = {
     { "small",  4, { { 2, { 3, 4 } }, { 2, { 3, 5 } }, { 2, { 2, 5 } }, { 2, { 4, 2 } } }, &(const LowRankArg){ 0.5 }, -1.5, 1.5 },
@@ -95,5 +100,6 @@ const OpDef op_low_rank = {.name = "low_rank",
                            .shape = low_rank_shape,
                            .fwd = low_rank_fwd,
                            .bwd = low_rank_bwd,
+                           .bwd_reads = low_rank_bwd_reads,
                            .cases = low_rank_cases,
                            .n_case = N_OF(low_rank_cases)};

@@ -40,23 +40,44 @@ out:
     return rc;
 }
 
+/* y = x turned by the angles whose cosines and sines are given; y may be x. */
+static void turn(int64_t half, const real *co, const real *si, const real *x, real *y)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < half; i++) {
+        const real first = x[i], second = x[i + half];
+        y[i] = first * co[i] - second * si[i];
+        y[i + half] = second * co[i] + first * si[i];
+    }
+}
+
+/* y = x turned back, or y += that. */
+static void turn_back(int64_t half, const real *co, const real *si, const real *x, bool add,
+                      real *y)
+{
+    const real keep = add;
+#pragma omp simd
+    for (int64_t i = 0; i < half; i++) {
+        const real first = x[i], second = x[i + half];
+        y[i] = keep * y[i] + (first * co[i] + second * si[i]);
+        y[i + half] = keep * y[i + half] + (second * co[i] - first * si[i]);
+    }
+}
+
 static void rope_fwd(OpCall *k)
 {
     const RopeArg *a = k->arg;
     const int64_t N = k->in[0]->dim[0], C = k->in[0]->dim[1], half = a->table.half,
                   width = C / a->n_head;
+    const bool apart = k->out->val != k->in[0]->val;
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < N; n++) {
-        const real *restrict co = a->table.cos + a->pos[n] * half;
-        const real *restrict si = a->table.sin + a->pos[n] * half;
+        const int64_t at = a->pos[n] * half;
         for (int64_t h = 0; h < a->n_head; h++) {
-            const real *restrict x = k->in[0]->val + n * C + h * width;
-            real *restrict y = k->out->val + n * C + h * width;
-            for (int64_t i = 0; i < half; i++) {
-                y[i] = x[i] * co[i] - x[i + half] * si[i];
-                y[i + half] = x[i + half] * co[i] + x[i] * si[i];
-            }
-            for (int64_t i = 2 * half; i < width; i++) y[i] = x[i];
+            const real *x = k->in[0]->val + n * C + h * width;
+            real *y = k->out->val + n * C + h * width;
+            turn(half, a->table.cos + at, a->table.sin + at, x, y);
+            for (int64_t i = 2 * half; apart && i < width; i++) y[i] = x[i];
         }
     }
 }
@@ -66,20 +87,17 @@ static void rope_bwd(OpCall *k)
     const RopeArg *a = k->arg;
     const int64_t N = k->in[0]->dim[0], C = k->in[0]->dim[1], half = a->table.half,
                   width = C / a->n_head;
+    const bool apart = k->out->grad != k->in[0]->grad;
     if (!k->in[0]->grad) return;
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < N; n++) {
-        const real *restrict co = a->table.cos + a->pos[n] * half;
-        const real *restrict si = a->table.sin + a->pos[n] * half;
-        real *row = grad_rows(k->in[0], n, 1);
+        const int64_t at = a->pos[n] * half;
+        real *row = apart ? grad_rows(k->in[0], n, 1) : k->in[0]->grad + n * C;
         for (int64_t h = 0; h < a->n_head; h++) {
-            const real *restrict dy = k->out->grad + n * C + h * width;
-            real *restrict dx = row + h * width;
-            for (int64_t i = 0; i < half; i++) {
-                dx[i] += dy[i] * co[i] + dy[i + half] * si[i];
-                dx[i + half] += dy[i + half] * co[i] - dy[i] * si[i];
-            }
-            for (int64_t i = 2 * half; i < width; i++) dx[i] += dy[i];
+            const real *dy = k->out->grad + n * C + h * width;
+            real *dx = row + h * width;
+            turn_back(half, a->table.cos + at, a->table.sin + at, dy, apart, dx);
+            for (int64_t i = 2 * half; apart && i < width; i++) dx[i] += dy[i];
         }
     }
 }
@@ -101,5 +119,6 @@ const OpDef op_rope = {.name = "rope",
                        .shape = rope_shape,
                        .fwd = rope_fwd,
                        .bwd = rope_bwd,
+                       .bwd_reads = op_reads_nothing,
                        .cases = rope_cases,
                        .n_case = N_OF(rope_cases)};

@@ -37,5 +37,6 @@ const OpDef op_scale = {.name = "scale",
                         .shape = scale_shape,
                         .fwd = scale_fwd,
                         .bwd = scale_bwd,
+                        .bwd_reads = op_reads_nothing,
                         .cases = scale_cases,
                         .n_case = N_OF(scale_cases)};

@@ -365,7 +365,7 @@ static Status tape_op_backward(Tape *t, Record *r)
     const bool hands_over = tape_hands_over(r);
     if (hands_over) k->in[0]->grad = k->out->grad;
     for (int i = 0; i < k->n_in; i++) {
-        TRY(tape_want_value(t, k->in[i]));
+        if (!r->op->bwd_reads || r->op->bwd_reads(k, i)) TRY(tape_want_value(t, k->in[i]));
         TRY(tape_want_grad(t, k->in[i]));
         if (tape_is_twice(k, i) && k->in[i]->grad_blank) {
             memset(k->in[i]->grad, 0, (size_t)k->in[i]->n * sizeof(real));

@@ -42,9 +42,9 @@ CHECKED Status tape_block(Tape *t, TapeBlockFn fn, const void *ctx, size_t ctx_b
 CHECKED Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
                          size_t arg_bytes, Tensor **y);
 
-/* The same for an op that adds to its first input: y lies where in[0] lay, and takes over its gradient, so that neither is
+/* The same for an op that adds to its first input, or turns it in its place: y lies where in[0] lay, and takes over its gradient, so that neither is
  * copied. Nobody else may read in[0]; where its maker's backward would (bwd_reads_out), or it is a leaf, y lies apart. The
- * op reads in[0]->val only to write out->val, and leaves in[0] alone in bwd when in[0]->grad == out->grad. */
+ * op reads in[0]->val only to write out->val, and in bwd, when in[0]->grad == out->grad, makes the one of the other there. */
 CHECKED Status tape_call_over(Tape *t, const OpDef *op, int n_in, Tensor *const *in,
                               const void *arg, size_t arg_bytes, Tensor **y);
 
@@ -67,12 +67,21 @@ CHECKED Status tape_linear_in_out(Tape *t, Tensor *x, Tensor *w, Tensor *bias, T
 CHECKED Status tape_rmsnorm(Tape *t, Tensor *x, Tensor *w, double eps, Tensor **y);
 CHECKED Status tape_rmsnorm_offset(Tape *t, Tensor *x, Tensor *w, double w_offset, double eps,
                                    Tensor **y);
+CHECKED Status tape_rmsnorm_brief(Tape *t, Tensor *x, Tensor *w, double w_offset, double eps,
+                                  Tensor **y); /* to be forgotten */
 CHECKED Status tape_layernorm(Tape *t, Tensor *x, Tensor *w, Tensor *b, double eps, Tensor **y);
+CHECKED Status tape_layernorm_brief(Tape *t, Tensor *x, Tensor *w, Tensor *b, double eps,
+                                    Tensor **y); /* to be forgotten */
 CHECKED Status tape_rope(Tape *t, Tensor *x, const RopeTable *table, const int32_t *pos,
                          int64_t n_head, Tensor **y);
+/* The same in the place of x, which nobody else may read. */
+CHECKED Status tape_rope_over(Tape *t, Tensor *x, const RopeTable *table, const int32_t *pos,
+                              int64_t n_head, Tensor **y);
 CHECKED Status tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, const AttentionArg *arg,
                               Tensor **y);
 CHECKED Status tape_activation(Tape *t, Activation f, Tensor *x, Tensor **y); /* f(x) */
+CHECKED Status tape_activation_brief(Tape *t, Activation f, Tensor *x,
+                                     Tensor **y); /* to be forgotten */
 CHECKED Status tape_glu(Tape *t, Activation f, Tensor *gate, Tensor *up,
                         Tensor **y); /* f(gate) up */
 CHECKED Status tape_glu_brief(Tape *t, Activation f, Tensor *gate, Tensor *up,

@@ -31,6 +31,18 @@ Status tape_rmsnorm_offset(Tape *t, Tensor *x, Tensor *w, double w_offset, doubl
     return tape_call(t, &op_rmsnorm, 2, (Tensor *[]){x, w}, &arg, sizeof arg, y);
 }
 
+Status tape_rmsnorm_brief(Tape *t, Tensor *x, Tensor *w, double w_offset, double eps, Tensor **y)
+{
+    const RmsnormArg arg = {eps, w_offset};
+    return tape_call_brief(t, &op_rmsnorm, 2, (Tensor *[]){x, w}, &arg, sizeof arg, y);
+}
+
+Status tape_layernorm_brief(Tape *t, Tensor *x, Tensor *w, Tensor *b, double eps, Tensor **y)
+{
+    const LayernormArg arg = {eps};
+    return tape_call_brief(t, &op_layernorm, 3, (Tensor *[]){x, w, b}, &arg, sizeof arg, y);
+}
+
 Status tape_layernorm(Tape *t, Tensor *x, Tensor *w, Tensor *b, double eps, Tensor **y)
 {
     const LayernormArg arg = {eps};
@@ -44,6 +56,13 @@ Status tape_rope(Tape *t, Tensor *x, const RopeTable *table, const int32_t *pos,
     return tape_call(t, &op_rope, 1, &x, &arg, sizeof arg, y);
 }
 
+Status tape_rope_over(Tape *t, Tensor *x, const RopeTable *table, const int32_t *pos,
+                      int64_t n_head, Tensor **y)
+{
+    const RopeArg arg = {*table, n_head, pos};
+    return tape_call_over(t, &op_rope, 1, &x, &arg, sizeof arg, y);
+}
+
 Status tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, const AttentionArg *arg, Tensor **y)
 {
     return tape_call(t, &op_attention, 3, (Tensor *[]){q, k, v}, arg, sizeof *arg, y);
@@ -53,6 +72,12 @@ Status tape_activation(Tape *t, Activation f, Tensor *x, Tensor **y)
 {
     const ActivationArg arg = {f};
     return tape_call(t, &op_activation, 1, &x, &arg, sizeof arg, y);
+}
+
+Status tape_activation_brief(Tape *t, Activation f, Tensor *x, Tensor **y)
+{
+    const ActivationArg arg = {f};
+    return tape_call_brief(t, &op_activation, 1, &x, &arg, sizeof arg, y);
 }
 
 Status tape_glu(Tape *t, Activation f, Tensor *gate, Tensor *up, Tensor **y)
