@@ -37,14 +37,24 @@ out:
     return rc;
 }
 
+/* Under bf16 products the activation keeps gate and up in bf16, half of what they take themselves. */
+static bool keeps_halves(void)
+{
+    return gemm_operand_dtype() == DT_BF16;
+}
+
 Status gated_mlp_forward(Tape *t, const GatedMlp *m, Activation f, const Piece *p, Tensor *x,
                          Tensor **y)
 {
     Status rc = ST_OK;
     Tensor *gate, *up, *h;
-    TRY(linear_forward(t, p, &m->gate_proj, x, &gate)); /* (N,I) */
-    TRY(linear_forward(t, p, &m->up_proj, x, &up));
+    Status (*const linear)(Tape *, const Piece *, const Linear *, Tensor *, Tensor **) =
+        keeps_halves() ? linear_forward_passing : linear_forward;
+    TRY(linear(t, p, &m->gate_proj, x, &gate)); /* (N,I) */
+    TRY(linear(t, p, &m->up_proj, x, &up));
     TRY(tape_glu_brief(t, f, gate, up, &h));
+    tape_forget(t, gate);
+    tape_forget(t, up);
     TRY(linear_forward(t, p, &m->down_proj, h, y)); /* (N,C) */
     tape_forget(t, h);
 out:
@@ -190,9 +200,10 @@ int64_t decoder_block_width(const ModelConfig *c)
 {
     const int64_t A = c->num_attention_heads * c->head_dim,
                   K = c->num_key_value_heads * c->head_dim;
-    return 2 * c->hidden_size          /* two sublayers, the sums in their place */
-           + 2 * A + 2 * K             /* q, k, v, attention */
-           + 2 * c->intermediate_size; /* gate, up; their product and the norms are forgotten */
+    return 2 * c->hidden_size /* two sublayers, the sums in their place */
+           + 2 * A + 2 * K    /* q, k, v, attention */
+           + (keeps_halves() ? 1 : 2) * c->intermediate_size; /* gate, up; their product and the
+                                                                 norms are forgotten */
 }
 
 BlockGrads decoder_block_grads(const ModelConfig *c)

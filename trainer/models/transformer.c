@@ -129,19 +129,33 @@ out:
     return rc;
 }
 
-Status linear_forward(Tape *t, const Piece *p, const Linear *l, Tensor *x, Tensor **y)
+static Status run_linear(Tape *t, const Piece *p, const Linear *l, bool passing, Tensor *x,
+                         Tensor **y)
 {
     Status rc = ST_OK;
     Tensor *w, *bias = NULL;
+    const bool in_out = l->site->in_out;
     TRY(tape_param(t, l->site->weight, &w));
     if (l->bias) TRY(tape_param(t, l->bias, &bias));
-    TRY(l->site->in_out ? tape_linear_in_out(t, x, w, bias, y) : tape_linear(t, x, w, bias, y));
+    TRY(passing  ? tape_linear_passing(t, x, w, in_out, bias, y)
+        : in_out ? tape_linear_in_out(t, x, w, bias, y)
+                 : tape_linear(t, x, w, bias, y));
     for (int64_t i = 0; p->hooks && i < p->hooks->n; i++) {
         const Hook *h = &p->hooks->at[i];
         if (h->def->linear) TRY(h->def->linear(h->self, t, l->site, p->noise, x, *y, y));
     }
 out:
     return rc;
+}
+
+Status linear_forward(Tape *t, const Piece *p, const Linear *l, Tensor *x, Tensor **y)
+{
+    return run_linear(t, p, l, false, x, y);
+}
+
+Status linear_forward_passing(Tape *t, const Piece *p, const Linear *l, Tensor *x, Tensor **y)
+{
+    return run_linear(t, p, l, true, x, y);
 }
 
 Status norm_forward(Tape *t, const Param *w, double eps, Tensor *x, Tensor **y)

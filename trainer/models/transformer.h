@@ -88,6 +88,9 @@ CHECKED Status attention_forward(Tape *t, const Piece *p, int layer, const Atten
 /* Layers on their weights. x and *y may be the same variable. A norm's weight may be a divisor of the
  * columns: then each such part of a row, a head, is normed by itself. */
 CHECKED Status linear_forward(Tape *t, const Piece *p, const Linear *l, Tensor *x, Tensor **y);
+/* The same for a y whose readers keep what they want of it (tape_call_passing); then it is forgotten. */
+CHECKED Status linear_forward_passing(Tape *t, const Piece *p, const Linear *l, Tensor *x,
+                                      Tensor **y);
 CHECKED Status norm_forward(Tape *t, const Param *w, double eps, Tensor *x, Tensor **y);
 CHECKED Status layernorm_forward(Tape *t, const LayerNorm *norm, double eps, Tensor *x, Tensor **y);
 /* The same for a y that is forgotten when its readers are done (tape_forget). */

@@ -19,7 +19,8 @@ typedef struct Tensor {
     real *grad;              /* same shape as val; NULL: no gradient wanted, skip the work */
     bool needs_grad;         /* lies above a trainable parameter */
     bool may_be_overwritten; /* no backward of its own wants val again: tape_call_over */
-    const void *maker;       /* the record that makes val again after tape_forget; NULL: it stays */
+    bool recycled;           /* tape_forget gives val to others */
+    const void *maker;       /* the record that makes val again after that; NULL: nobody wants it */
     bool grad_blank; /* grad holds anything, NaN too: the first to add to it has to write (below) */
 } Tensor;
 
@@ -99,7 +100,7 @@ typedef struct OpDef {
 void op_out(OpCall *k, int n_dim, const int64_t *dim); /* the shape of k->out; used in shape */
 void op_out_like(OpCall *k, const Tensor *x);
 bool op_reads_nothing(const OpCall *k, int i); /* a bwd_reads: gradients pass as they come */
-real *op_thread_scratch(const OpCall *k); /* the calling thread's n_scratch_thread reals */
+real *op_thread_scratch(const OpCall *k);      /* the calling thread's n_scratch_thread reals */
 
 /* Sums over rows go by fixed chunks of ROW_CHUNK rows: chunk i adds up in part[i] (n reals each),
  * then op_add_parts adds part[0], part[1], ... to dst in this order. */
@@ -148,6 +149,8 @@ typedef struct LayernormArg {
 } LayernormArg;
 typedef struct ActivationArg {
     Activation f;
+    bool
+        keeps; /* gated: what the backward wants of x and up is in `saved`, in bf16 where products are */
 } ActivationArg;
 typedef struct AddArg {
     double c; /* y = a + c b */

@@ -178,7 +178,7 @@ out:
     return rc;
 }
 
-typedef enum Place { APART, OVER_FIRST, BRIEF } Place;
+typedef enum Place { APART, OVER_FIRST, BRIEF, PASSING } Place;
 
 static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
                        size_t arg_bytes, Place place, Tensor **y)
@@ -198,19 +198,23 @@ static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, co
         needs_grad |= in[i]->needs_grad;
     }
     const bool keep = needs_grad && t->recording;
-    const bool brief =
-        place == BRIEF && keep; /* what is not recorded goes with its block, or stays */
+    const bool recycled = /* what is not recorded goes with its block, or stays */
+        (place == BRIEF || place == PASSING) && keep;
     TRY(op->shape(k));
     k->n_scratch = tape_round(k->n_scratch);
     k->n_scratch_thread = tape_round(k->n_scratch_thread);
     out->needs_grad = needs_grad;
-    out->may_be_overwritten = !op->bwd_reads_out && !brief;
-    if (place == OVER_FIRST)
+    out->may_be_overwritten = !op->bwd_reads_out && !(recycled && place == BRIEF);
+    out->recycled = recycled;
+    if (place == OVER_FIRST) {
         out->val = in[0]->val;
-    else if (brief)
+        out->recycled = in[0]->recycled;
+        in[0]->recycled = false;
+    } else if (recycled)
         TRY(pool_take(t, out->n, &out->val));
-    else
+    else {
         TAKE(out->val, t, out->n, sizeof(real), op->name);
+    }
     out->raw = out->val;
 
     ArenaMark mark = arena_mark(&t->values);
@@ -223,7 +227,7 @@ static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, co
     if (keep) {
         Record *made;
         TRY(tape_record(t, &rec, &made));
-        if (brief) out->maker = made;
+        if (recycled && place == BRIEF) out->maker = made;
         k = &made->call;
         mark = arena_mark(&t->values);
     }
@@ -260,9 +264,16 @@ Status tape_call_brief(Tape *t, const OpDef *op, int n_in, Tensor *const *in, co
     return tape_run(t, op, n_in, in, arg, arg_bytes, BRIEF, y);
 }
 
+Status tape_call_passing(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
+                         size_t arg_bytes, Tensor **y)
+{
+    ASSERT(!op->bwd_reads_out && !op->bwd_gives_out);
+    return tape_run(t, op, n_in, in, arg, arg_bytes, PASSING, y);
+}
+
 void tape_forget(Tape *t, Tensor *x)
 {
-    if (!x->maker || !x->val) return;
+    if (!x->recycled || !x->val) return;
     pool_give(t, x->n, x->val);
     x->raw = x->val = NULL;
 }

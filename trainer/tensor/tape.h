@@ -55,6 +55,10 @@ CHECKED Status tape_call_brief(Tape *t, const OpDef *op, int n_in, Tensor *const
                                const void *arg, size_t arg_bytes, Tensor **y);
 void tape_forget(Tape *t, Tensor *y); /* nothing reads y any more in the forward */
 
+/* The same for a y that no backward reads: it is not made again. */
+CHECKED Status tape_call_passing(Tape *t, const OpDef *op, int n_in, Tensor *const *in,
+                                 const void *arg, size_t arg_bytes, Tensor **y);
+
 /* pad_id: this row gets no gradient from being looked up; -1: none. */
 CHECKED Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_t n, int64_t pad_id,
                               Tensor **y);
@@ -62,6 +66,9 @@ CHECKED Status tape_embedding(Tape *t, Tensor *table, const int32_t *ids, int64_
  * stores it. */
 CHECKED Status tape_linear(Tape *t, Tensor *x, Tensor *w, Tensor *bias, Tensor **y);
 CHECKED Status tape_linear_in_out(Tape *t, Tensor *x, Tensor *w, Tensor *bias, Tensor **y);
+/* y is read by ops alone that keep what they want of it. */
+CHECKED Status tape_linear_passing(Tape *t, Tensor *x, Tensor *w, bool in_out, Tensor *bias,
+                                   Tensor **y);
 /* Where w is shorter than a row of x, every w-long group of columns is normalised by itself (heads).
  * offset: the scale is w_offset + w (Gemma: 1). */
 CHECKED Status tape_rmsnorm(Tape *t, Tensor *x, Tensor *w, double eps, Tensor **y);
@@ -84,8 +91,9 @@ CHECKED Status tape_activation_brief(Tape *t, Activation f, Tensor *x,
                                      Tensor **y); /* to be forgotten */
 CHECKED Status tape_glu(Tape *t, Activation f, Tensor *gate, Tensor *up,
                         Tensor **y); /* f(gate) up */
-CHECKED Status tape_glu_brief(Tape *t, Activation f, Tensor *gate, Tensor *up,
-                              Tensor **y); /* to be forgotten */
+CHECKED Status
+tape_glu_brief(Tape *t, Activation f, Tensor *gate, Tensor *up,
+               Tensor **y); /* to be forgotten; keeps what it wants of passing ones */
 CHECKED Status tape_swiglu(Tape *t, Tensor *gate, Tensor *up, Tensor **y);
 CHECKED Status tape_add(Tape *t, Tensor *a, Tensor *b, Tensor **y);
 CHECKED Status tape_axpy(Tape *t, Tensor *a, double c, Tensor *b, Tensor **y); /* a + c b */

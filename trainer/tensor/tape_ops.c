@@ -20,6 +20,13 @@ Status tape_linear_in_out(Tape *t, Tensor *x, Tensor *w, Tensor *bias, Tensor **
     return tape_call(t, &op_linear, bias ? 3 : 2, (Tensor *[]){x, w, bias}, &arg, sizeof arg, y);
 }
 
+Status tape_linear_passing(Tape *t, Tensor *x, Tensor *w, bool in_out, Tensor *bias, Tensor **y)
+{
+    const LinearArg arg = {in_out};
+    return tape_call_passing(t, &op_linear, bias ? 3 : 2, (Tensor *[]){x, w, bias}, &arg,
+                             sizeof arg, y);
+}
+
 Status tape_rmsnorm(Tape *t, Tensor *x, Tensor *w, double eps, Tensor **y)
 {
     return tape_rmsnorm_offset(t, x, w, 0, eps, y);
@@ -70,25 +77,25 @@ Status tape_attention(Tape *t, Tensor *q, Tensor *k, Tensor *v, const AttentionA
 
 Status tape_activation(Tape *t, Activation f, Tensor *x, Tensor **y)
 {
-    const ActivationArg arg = {f};
+    const ActivationArg arg = {f, false};
     return tape_call(t, &op_activation, 1, &x, &arg, sizeof arg, y);
 }
 
 Status tape_activation_brief(Tape *t, Activation f, Tensor *x, Tensor **y)
 {
-    const ActivationArg arg = {f};
+    const ActivationArg arg = {f, false};
     return tape_call_brief(t, &op_activation, 1, &x, &arg, sizeof arg, y);
 }
 
 Status tape_glu(Tape *t, Activation f, Tensor *gate, Tensor *up, Tensor **y)
 {
-    const ActivationArg arg = {f};
+    const ActivationArg arg = {f, false};
     return tape_call(t, &op_activation, 2, (Tensor *[]){gate, up}, &arg, sizeof arg, y);
 }
 
 Status tape_glu_brief(Tape *t, Activation f, Tensor *gate, Tensor *up, Tensor **y)
 {
-    const ActivationArg arg = {f};
+    const ActivationArg arg = {f, gate->recycled};
     return tape_call_brief(t, &op_activation, 2, (Tensor *[]){gate, up}, &arg, sizeof arg, y);
 }
 

@@ -15,6 +15,11 @@ const PairKernels *pair_kernels(void)
 {
     return NULL;
 }
+
+const PairKernels *pair_storage(void)
+{
+    return NULL;
+}
 #else
 /* Denormals become zero of their sign. */
 static uint16_t rounded(float x)
@@ -56,6 +61,14 @@ static void plain_across(int64_t n, const real *x0, const real *x1, real *y)
     }
 }
 
+static void plain_apart(int64_t n, const real *y, real *x0, real *x1)
+{
+    for (int64_t c = 0; c < n; c++) {
+        x0[c] = (real)half_of(y + c, 0);
+        x1[c] = (real)half_of(y + c, 1);
+    }
+}
+
 static void plain_mm(int64_t m, int64_t n, int64_t k, const real *a, int64_t a_row, int64_t a_col,
                      const real *b, int64_t ldb, bool add, real *c, int64_t ldc)
 {
@@ -70,8 +83,11 @@ static void plain_mm(int64_t m, int64_t n, int64_t k, const real *a, int64_t a_r
         }
 }
 
-const PairKernels pair_kernels_plain = {
-    .name = "plain", .along = plain_along, .across = plain_across, .mm = plain_mm};
+const PairKernels pair_kernels_plain = {.name = "plain",
+                                        .along = plain_along,
+                                        .across = plain_across,
+                                        .apart = plain_apart,
+                                        .mm = plain_mm};
 
 bool pair_kernels_usable(void)
 {
@@ -81,5 +97,11 @@ bool pair_kernels_usable(void)
 const PairKernels *pair_kernels(void)
 {
     return gemm_operand_dtype() == DT_BF16 && pair_kernels_usable() ? &pair_kernels_avx512 : NULL;
+}
+
+const PairKernels *pair_storage(void)
+{
+    if (gemm_operand_dtype() != DT_BF16) return NULL;
+    return pair_kernels_usable() ? &pair_kernels_avx512 : &pair_kernels_plain;
 }
 #endif

@@ -14,6 +14,8 @@ typedef struct PairKernels {
     void (*along)(int64_t n, const real *x, real *y);
     /* Pair c of y is (x0[c], x1[c]), for c < n; x1 NULL: zeros. */
     void (*across)(int64_t n, const real *x0, const real *x1, real *y);
+    /* Back: x0[c] and x1[c] of pair c of y, for c < n. */
+    void (*apart)(int64_t n, const real *y, real *x0, real *x1);
 
     /* C = A B, or C += A B with `add`, as Kernels.mm has it, where A is (m,k) and B (k,n) of pairs: the inner length is 2 k.
      * Math  one chain of additions per element, pair after pair */
@@ -24,6 +26,8 @@ typedef struct PairKernels {
 /* What ops multiply small tiles by; NULL, as they are: the compute dtype is not bf16, or the CPU knows no pairs.
  * Rank: local */
 const PairKernels *pair_kernels(void);
+/* What ops keep values by that only a backward wants again; NULL, as they are: the compute dtype is not bf16. Rank: local */
+const PairKernels *pair_storage(void);
 bool pair_kernels_usable(void); /* on this CPU */
 #ifndef REAL_IS_DOUBLE
 extern const PairKernels pair_kernels_plain, pair_kernels_avx512;

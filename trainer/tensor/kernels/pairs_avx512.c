@@ -39,6 +39,16 @@ static void avx512_across(int64_t n, const real *x0, const real *x1, real *y)
     _mm512_mask_storeu_epi32(y + whole, v_mask(n - whole), _mm512_permutexvar_epi16(zip, halves));
 }
 
+static void avx512_apart(int64_t n, const real *y, real *x0, real *x1)
+{
+    for (int64_t c = 0; c < n; c += KERNEL_LANES) {
+        const __m512i pairs = _mm512_castps_si512(v_load_n(y + c, n - c));
+        const __m512i upper = _mm512_set1_epi32((int)0xffff0000u);
+        v_store_n(x0 + c, _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)), n - c);
+        v_store_n(x1 + c, _mm512_castsi512_ps(_mm512_and_si512(pairs, upper)), n - c);
+    }
+}
+
 /* A block of rows x cols vectors of C held in registers over the whole inner index: BLOCK of them, so that no addition
  * waits for the one before. */
 enum { BLOCK = 16, MAX_COLS = 2 };
@@ -91,5 +101,8 @@ static void avx512_mm(int64_t m, int64_t n, int64_t k, const real *a, int64_t a_
     if (j < n) mm_columns(1, m, k, a, a_row, a_col, b + j, ldb, add, c + j, ldc);
 }
 
-const PairKernels pair_kernels_avx512 = {
-    .name = "avx512_bf16", .along = avx512_along, .across = avx512_across, .mm = avx512_mm};
+const PairKernels pair_kernels_avx512 = {.name = "avx512_bf16",
+                                         .along = avx512_along,
+                                         .across = avx512_across,
+                                         .apart = avx512_apart,
+                                         .mm = avx512_mm};
