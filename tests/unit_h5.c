@@ -3,6 +3,7 @@
 #include "trainer/io/files.h"
 #include "trainer/io/h5.h"
 #include <hdf5.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,6 +53,43 @@ START_TEST(the_same_data_give_the_same_bytes)
     T_EQ_I64(n[0], n[1]);
     T_TRUE(memcmp(bytes[0], bytes[1], n[0]) == 0);
     for (int i = 0; i < 2; i++) h5_close(f[i]);
+}
+END_TEST
+
+/* Images one after the other, each read back; *n_wrong: answers that are not as they should be. */
+static void *write_and_read(void *n_wrong)
+{
+    for (int round = 0; round < 200; round++) {
+        H5Image *f = NULL, *g = NULL;
+        const void *bytes = NULL;
+        size_t n = 0;
+        float back[12] = {0};
+        const bool fine = h5_create(0, &f) == ST_OK &&
+                          h5_put(f, "folder/x", H5_F32, 2, DIM, 0, VALUES) == ST_OK &&
+                          h5_finish(f, &bytes, &n) == ST_OK &&
+                          h5_open(bytes, n, "image", &g) == ST_OK &&
+                          h5_get(g, "folder/y", H5_F32, 2, DIM, back) == ST_FORMAT &&
+                          h5_get(g, "folder/x", H5_F32, 2, DIM, back) == ST_OK &&
+                          memcmp(back, VALUES, sizeof VALUES) == 0 &&
+                          strstr(status_message(), "cannot find folder/y");
+        *(int *)n_wrong += !fine;
+        status_clear();
+        h5_close(g);
+        h5_close(f);
+    }
+    return NULL;
+}
+
+START_TEST(threads_take_turns)
+{
+    int n_wrong[2] = {0};
+    pthread_t other;
+    T_TRUE(pthread_create(&other, NULL, write_and_read, &n_wrong[1]) == 0);
+    write_and_read(&n_wrong[0]);
+    T_TRUE(pthread_join(other, NULL) == 0);
+    T_EQ_I64(n_wrong[0], 0);
+    T_EQ_I64(n_wrong[1], 0);
+    T_EQ_I64(mem_live(), 0);
 }
 END_TEST
 
@@ -182,7 +220,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *t[] = {every_type_comes_back, the_same_data_give_the_same_bytes,
+    const TTest *t[] = {every_type_comes_back,
+                        the_same_data_give_the_same_bytes,
+                        threads_take_turns,
                         a_request_that_does_not_fit_is_refused,
                         out_of_memory_is_told_and_leaves_nothing,
                         tricks_of_strange_files_are_refused};

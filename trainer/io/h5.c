@@ -5,6 +5,7 @@
 #include "trainer/io/h5.h"
 #include "trainer/base/mem.h"
 #include <hdf5.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,19 @@ struct H5Image {
     size_t n, capacity;
     bool borrowed, no_memory;
 };
+
+/* The library keeps one state for all files; whether it was built for threads is its packager's choice. */
+static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
+
+static void enter(void)
+{
+    pthread_mutex_lock(&library);
+}
+
+static void leave(void)
+{
+    pthread_mutex_unlock(&library);
+}
 
 size_t h5_type_bytes(H5Type type)
 {
@@ -70,16 +84,17 @@ static Status said(const H5Image *f, int64_t answer, Status failure, const char 
 }
 
 /* Without the exit handler a failed file cannot crash the program at its end; no plugin is ever
- * loaded. */
+ * loaded. A library built for threads keeps errors, and what it does about them, for each. */
 static Status h5_start(void)
 {
     static bool started;
+    static _Thread_local bool silent;
     Status rc = ST_OK;
-    if (started) goto out;
-    CHECK(H5dont_atexit() >= 0 && H5open() >= 0, BUG, "HDF5 does not start");
+    if (silent) goto out;
+    CHECK(started || (H5dont_atexit() >= 0 && H5open() >= 0), BUG, "HDF5 does not start");
     CHECK(H5Eset_auto2(H5E_DEFAULT, NULL, NULL) >= 0, BUG, "HDF5 does not stay silent");
     CHECK(H5PLset_loading_state(0) >= 0, BUG, "HDF5 does not switch its plugins off");
-    started = true;
+    started = silent = true;
 out:
     return rc;
 }
@@ -174,6 +189,7 @@ Status h5_create(size_t capacity, H5Image **out)
     char name[64];
     H5Image *f = NULL;
     *out = NULL;
+    enter();
     TRY(h5_start());
     f = mem_alloc(sizeof *f);
     CHECK(f, NOMEM, "no memory for an HDF5 image of %zu bytes", sizeof *f);
@@ -193,6 +209,7 @@ Status h5_create(size_t capacity, H5Image **out)
 out:
     close_list(fcpl);
     close_list(fapl);
+    leave();
     h5_close(f);
     return rc;
 }
@@ -228,6 +245,7 @@ Status h5_put(H5Image *f, const char *name, H5Type type, int n_dim, const int64_
     Status rc = ST_OK;
     hid_t space = H5I_INVALID_HID, props = space, set = space;
     hsize_t dims[H5_MAX_DIM] = {0};
+    enter();
     CHECK(n_dim >= 1 && n_dim <= H5_MAX_DIM, BUG, "%s: %d dims", name, n_dim);
     for (int i = 0; i < n_dim; i++) dims[i] = (hsize_t)dim[i];
     TRY(make_folders(f, name));
@@ -253,12 +271,14 @@ out:
     }
     close_list(props);
     if (space >= 0) ASSERT(H5Sclose(space) >= 0);
+    leave();
     return rc;
 }
 
 Status h5_finish(H5Image *f, const void **bytes, size_t *n)
 {
     Status rc = ST_OK;
+    enter();
     const herr_t flushed = H5Fflush(f->file, H5F_SCOPE_GLOBAL), closed = H5Fclose(f->file);
     f->file = H5I_INVALID_HID;
     TRY(said(f, flushed, ST_IO, "flush", "the image"));
@@ -266,6 +286,7 @@ Status h5_finish(H5Image *f, const void **bytes, size_t *n)
     *bytes = f->bytes;
     *n = f->n;
 out:
+    leave();
     return rc;
 }
 
@@ -276,6 +297,7 @@ Status h5_open(const void *bytes, size_t n, const char *label, H5Image **out)
     char name[64];
     H5Image *f = NULL;
     *out = NULL;
+    enter();
     TRY(h5_start());
     f = mem_alloc(sizeof *f);
     CHECK(f, NOMEM, "no memory for an HDF5 image of %zu bytes", sizeof *f);
@@ -290,6 +312,7 @@ Status h5_open(const void *bytes, size_t n, const char *label, H5Image **out)
     f = NULL;
 out:
     close_list(fapl);
+    leave();
     h5_close(f);
     return rc;
 }
@@ -362,6 +385,7 @@ Status h5_get(H5Image *f, const char *name, H5Type type, int n_dim, const int64_
 {
     Status rc = ST_OK;
     hid_t set = H5I_INVALID_HID, props = set, space = set, stored = set;
+    enter();
     CHECK(n_dim >= 1 && n_dim <= H5_MAX_DIM, BUG, "%s: %d dims", name, n_dim);
     TRY(check_links(f, name));
     set = H5Dopen2(f->file, name, H5P_DEFAULT);
@@ -383,14 +407,17 @@ out:
     if (space >= 0) ASSERT(H5Sclose(space) >= 0);
     close_list(props);
     if (set >= 0) ASSERT(H5Dclose(set) >= 0);
+    leave();
     return rc;
 }
 
 void h5_close(H5Image *f)
 {
     if (!f) return;
+    enter();
     if (f->file >= 0)
         (void)H5Fclose(f->file); /* an unfinished image is thrown away, whatever HDF5 says */
+    leave();
     if (!f->borrowed) mem_free(f->bytes);
     mem_free(f);
 }

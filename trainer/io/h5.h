@@ -2,7 +2,8 @@
  *
  * HDF5 1.10 reports success for writes that never happened, never syncs, and lets a file point at
  * other files. So a file is built in memory and written by files.h, and is opened only from bytes
- * that the caller has read and checked. All functions are local, and for one thread at a time. */
+ * that the caller has read and checked. All functions are local; threads that call them take turns, an
+ * image belongs to one. */
 #ifndef TRAINER_IO_H5_H
 #define TRAINER_IO_H5_H
 #include "trainer/base/status.h"
