@@ -38,19 +38,27 @@ typedef struct CkptOpts {
 } CkptOpts;
 extern const OptSpec CKPT_OPTS[]; /* the first two */
 
+typedef struct CkptWrite CkptWrite; /* a checkpoint that is being written */
+
 /* Writes dir atomically: dir.tmp-PID, parts (part p by rank p mod R), sync, read back, manifest,
  * rename, sync. A tensor named "param/..." counts as trainable (payload), the rest as state.
+ * Everything up to the manifest is done when begin returns, or, in the background, by a thread from a
+ * copy of the tensors; a rank without memory for copy or thread says so and does as without. opts NULL:
+ * as they come.
  *
  * Rank    collective; all ranks hold the same values in all tensors (ranks that differ are refused)
- * Errors  ST_IO   the disk refused, or dir exists; the temporary directory is removed, nothing else
+ * Errors  of begin and end, which leave nothing to end:
+ *         ST_IO   the disk refused, or dir exists; the temporary directory is removed, nothing else
  *                 is touched (when only the very last sync failed, dir is there and complete)
  *         ST_BUG  ranks differ, or a name, shape or kind that no manifest can hold
- * Owns    borrows everything
+ * Owns    borrows c until the end, in the foreground the tensors too
  * Source  docs/formats.md, "Checkpoint" */
-CHECKED Status ckpt_write(const Comm *c, const char *dir, const CkptInfo *info, const CkptTensor *t,
-                          int64_t n_tensor);
-CHECKED Status ckpt_write_with(const CkptOpts *opts, const Comm *c, const char *dir,
-                               const CkptInfo *info, const CkptTensor *t, int64_t n_tensor);
+CHECKED Status ckpt_write_begin(const CkptOpts *opts, const Comm *c, const char *dir,
+                                const CkptInfo *info, const CkptTensor *t, int64_t n_tensor,
+                                bool background, CkptWrite **w);
+bool ckpt_write_done(const CkptWrite *w);    /* this rank would not wait in end. Rank: local */
+CHECKED Status ckpt_write_end(CkptWrite *w); /* publishes it */
+void ckpt_write_drop(CkptWrite *w);          /* instead of end: nothing stays; accepts NULL */
 
 /* Bytes on disk that a checkpoint of these tensors takes at most (with a config of usual size). */
 int64_t ckpt_disk_bytes(const CkptTensor *t, int64_t n_tensor);

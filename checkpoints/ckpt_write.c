@@ -1,27 +1,36 @@
 /* ckpt_write.c — a checkpoint appears whole or not at all.
  *
  * Rank 0 makes a temporary directory. Every rank builds its parts in memory, writes, syncs and
- * reads them back, and compares what HDF5 makes of the bytes with the tensors. When all ranks agree
- * that all of that succeeded, the digests travel to rank 0, which writes the manifest last and
- * renames the directory. */
+ * reads them back, and compares what HDF5 makes of the bytes with the tensors: the long part, local
+ * and without messages, so that a thread can do it from a copy. When all ranks agree that all of that
+ * succeeded, the digests travel to rank 0, which writes the manifest last and renames the directory. */
 #include "checkpoints/ckpt_manifest.h"
 #include "trainer/base/log.h"
 #include "trainer/base/mem.h"
 #include "trainer/base/rng.h"
 #include "trainer/io/files.h"
+#include <omp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-typedef struct Writer {
+struct CkptWrite {
     const Comm *comm;
-    const char *dir;
+    char *dir, *tmp;
     CkptOpts opts;
     Manifest *m;
-    char *tmp;
-    float *slice; /* one, read back */
-    bool tmp_made;
-} Writer;
+    uint64_t *hash; /* of each tensor: the ranks compare them */
+    float *slice;   /* one, read back */
+    float *copy;    /* of all tensors; NULL: they are the caller's */
+    bool tmp_made, has_thread;
+    pthread_t thread;
+    Status written;     /* what became of the own parts, when `done` */
+    char message[1024]; /* of a failure; each thread has its own */
+    atomic_bool done;
+};
 
 static const float *slice_values(const Manifest *m, int64_t slice)
 {
@@ -34,38 +43,43 @@ static Status values_in_memory(void *m, int64_t slice, const float **val)
     return ST_OK;
 }
 
-/* Ranks that drifted apart would give a checkpoint of which no part fits the other. Rank:
- * collective. */
-static Status check_same(const Comm *c, const CkptTensor *t, int64_t n_tensor)
+static Status create(const Comm *c, const CkptOpts *opts, const char *dir, const CkptInfo *info,
+                     const CkptTensor *t, int64_t n_tensor, int64_t pid, CkptWrite **out)
 {
     Status rc = ST_OK;
-    uint64_t all = 0;
-    if (comm_size(c) == 1) goto out;
-    for (int64_t i = 0; i < n_tensor; i++)
-        all = rng_hash_bytes(t[i].val, 4 * (uint64_t)tensor_n_elem(&t[i]), all);
-    if (comm_same(c, all)) goto out;
-    for (int64_t i = 0; i < n_tensor; i++) {
-        const uint64_t hash = rng_hash_bytes(t[i].val, 4 * (uint64_t)tensor_n_elem(&t[i]), 0);
-        CHECK(comm_same(c, hash), BUG, "the ranks hold different numbers in %s", t[i].name);
-    }
-out:
-    return rc;
-}
-
-static Status plan(Writer *w, const CkptInfo *info, const CkptTensor *t, int64_t n_tensor,
-                   int64_t pid)
-{
-    Status rc = ST_OK;
-    TRY(manifest_plan(info, t, n_tensor, &w->opts, &w->m));
-    w->tmp = mem_printf("%s.tmp-%lld", w->dir, LL(pid));
+    CkptWrite *w = mem_alloc(sizeof *w);
+    *out = w;
+    CHECK(w, NOMEM, "%s: no memory to write it", dir);
+    w->comm = c;
+    w->opts = *opts;
+    w->dir = mem_strdup(dir);
+    w->tmp = mem_printf("%s.tmp-%lld", dir, LL(pid));
+    w->hash = mem_array(n_tensor, sizeof *w->hash);
+    CHECK(w->dir && w->tmp && w->hash, NOMEM, "%s: no memory to write it", dir);
+    TRY(manifest_plan(info, t, n_tensor, opts, &w->m));
     w->slice = mem_alloc((size_t)w->m->slice_bytes);
-    CHECK(w->tmp && w->slice, NOMEM, "%s: no memory for a slice of %lld bytes", w->dir,
-          LL(w->m->slice_bytes));
+    CHECK(w->slice, NOMEM, "%s: no memory for a slice of %lld bytes", dir, LL(w->m->slice_bytes));
 out:
     return rc;
 }
 
-static Status make_tmp(Writer *w)
+/* For whoever has joined the thread, and rank 0 when all ranks have. Rank: local. */
+static void destroy(CkptWrite *w)
+{
+    if (!w) return;
+    /* The failure that counts is recorded already; a directory that stays behind is removed by
+     * ckpt_prune. */
+    if (w->tmp_made && dir_remove(w->tmp) != ST_OK) LOG_W("%s could not be removed", w->tmp);
+    manifest_destroy(w->m);
+    mem_free(w->dir);
+    mem_free(w->tmp);
+    mem_free(w->hash);
+    mem_free(w->slice);
+    mem_free(w->copy);
+    mem_free(w);
+}
+
+static Status make_tmp(CkptWrite *w)
 {
     Status rc = ST_OK;
     char *parent = path_parent(w->dir);
@@ -82,14 +96,26 @@ out:
 }
 
 /* Whose work a part is; job n_part is the hash over all tensors. */
-static bool is_mine(const Writer *w, int64_t part)
+static bool is_mine(const CkptWrite *w, int64_t part)
 {
     return part % comm_size(w->comm) == comm_rank(w->comm);
 }
 
+/* What the ranks compare: a checkpoint of ranks that drifted apart would have no part that fits the
+ * other. */
+static void hash_tensors(CkptWrite *w)
+{
+    const Manifest *m = w->m;
+    if (comm_size(w->comm) == 1) return;
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int64_t i = 0; i < m->n_tensor; i++)
+        w->hash[i] =
+            rng_hash_bytes(m->tensor[i].val, 4 * (uint64_t)tensor_n_elem(&m->tensor[i]), 0);
+}
+
 /* The digests of what is in memory: slices of own parts, and on rank 0 the payload and state hash.
  */
-static Status hash_memory(Writer *w)
+static Status hash_memory(CkptWrite *w)
 {
     Status rc = ST_OK;
     Manifest *m = w->m;
@@ -110,7 +136,7 @@ out:
     return rc;
 }
 
-static Status put_slices(const Writer *w, const CkptPart *part, H5Image *f)
+static Status put_slices(const CkptWrite *w, const CkptPart *part, H5Image *f)
 {
     Status rc = ST_OK;
     char name[CKPT_SET_NAME];
@@ -125,7 +151,7 @@ out:
     return rc;
 }
 
-static Status compare_slices(const Writer *w, const CkptPart *part, const char *path,
+static Status compare_slices(const CkptWrite *w, const CkptPart *part, const char *path,
                              const void *bytes, size_t n)
 {
     Status rc = ST_OK;
@@ -145,8 +171,8 @@ out:
     return rc;
 }
 
-static Status store_part(const Writer *w, const CkptPart *part, const char *path, const void *bytes,
-                         size_t n)
+static Status store_part(const CkptWrite *w, const CkptPart *part, const char *path,
+                         const void *bytes, size_t n)
 {
     Status rc = ST_OK;
     TRY(file_write_new(path, bytes, n));
@@ -156,7 +182,7 @@ out:
     return rc;
 }
 
-static Status write_part(Writer *w, int64_t p)
+static Status write_part(CkptWrite *w, int64_t p)
 {
     Status rc = ST_OK, stored = ST_OK;
     CkptPart *part = &w->m->part[p];
@@ -193,9 +219,10 @@ out:
     return rc;
 }
 
-static Status write_own_parts(Writer *w)
+static Status write_own_parts(CkptWrite *w)
 {
     Status rc = ST_OK;
+    hash_tensors(w);
     TRY(hash_memory(w));
     for (int64_t p = 0; p < w->m->n_part; p++)
         if (is_mine(w, p)) TRY(write_part(w, p));
@@ -203,8 +230,85 @@ out:
     return rc;
 }
 
+/* ---- the thread ---- */
+
+/* Takes the numbers along, so that the caller may change them. False: there is no memory for that. */
+static bool copy_tensors(CkptWrite *w, const CkptTensor *t)
+{
+    const Manifest *m = w->m;
+    int64_t n = 0;
+    for (int64_t i = 0; i < m->n_tensor; i++) n += tensor_n_elem(&t[i]);
+    float *to = w->copy = mem_array(n, sizeof *to);
+    if (!to) return false;
+    for (int64_t i = 0; i < m->n_tensor; i++) {
+        m->tensor[i].val = to;
+        to += tensor_n_elem(&t[i]);
+    }
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int64_t i = 0; i < m->n_slice; i++) {
+        const CkptSlice *s = &m->slice[i];
+        memcpy(m->tensor[s->tensor].val + s->first, t[s->tensor].val + s->first,
+               (size_t)s->n * sizeof *to);
+    }
+    return true;
+}
+
+static void write_now(CkptWrite *w)
+{
+    w->written = write_own_parts(w);
+    snprintf(w->message, sizeof w->message, "%s", status_message());
+    if (w->written != ST_OK) status_clear(); /* ckpt_write_end tells it */
+    w->done = true;
+}
+
+static void *thread_main(void *w)
+{
+    omp_set_num_threads(1); /* of this thread: the others are the run's */
+    write_now(w);
+    return NULL;
+}
+
+/* Signals are the main thread's. */
+static bool start_thread(CkptWrite *w)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    w->has_thread = !fault_here() && pthread_create(&w->thread, NULL, thread_main, w) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return w->has_thread;
+}
+
+static void join(CkptWrite *w)
+{
+    if (w->has_thread) pthread_join(w->thread, NULL);
+    w->has_thread = false;
+}
+
+static Status join_and_tell(CkptWrite *w)
+{
+    join(w);
+    return w->written == ST_OK ? ST_OK : status_adopt(w->written, w->message);
+}
+
+/* ---- ranks ---- */
+
 /* Rank: collective. */
-static void share_digests(const Writer *w)
+static Status check_same(const CkptWrite *w)
+{
+    Status rc = ST_OK;
+    const Comm *c = w->comm;
+    const int64_t n = w->m->n_tensor;
+    if (comm_same(c, rng_hash_bytes(w->hash, (uint64_t)n * sizeof *w->hash, 0))) goto out;
+    for (int64_t i = 0; i < n; i++)
+        CHECK(comm_same(c, w->hash[i]), BUG, "the ranks hold different numbers in %s",
+              w->m->tensor[i].name);
+out:
+    return rc;
+}
+
+/* Rank: collective. */
+static void share_digests(const CkptWrite *w)
 {
     Manifest *m = w->m;
     for (int64_t p = 0; p < m->n_part; p++) {
@@ -216,7 +320,7 @@ static void share_digests(const Writer *w)
     }
 }
 
-static Status publish(Writer *w)
+static Status publish(CkptWrite *w)
 {
     Status rc = ST_OK;
     TRY(manifest_save(w->m, w->tmp));
@@ -227,36 +331,57 @@ out:
     return rc;
 }
 
-Status ckpt_write_with(const CkptOpts *opts, const Comm *c, const char *dir, const CkptInfo *info,
-                       const CkptTensor *t, int64_t n_tensor)
+Status ckpt_write_begin(const CkptOpts *opts, const Comm *c, const char *dir, const CkptInfo *info,
+                        const CkptTensor *t, int64_t n_tensor, bool background, CkptWrite **out)
 {
     Status rc = ST_OK;
     const bool root = comm_rank(c) == 0;
-    Writer w = {.comm = c, .dir = dir, .opts = *opts};
+    CkptWrite *w = NULL;
+    CkptOpts as_they_come = {0};
     int64_t pid = root ? getpid() : 0;
+    *out = NULL;
+    opt_set_defaults(CKPT_OPTS, &as_they_come);
     comm_max_i64(c, &pid, 1);
-    TRY(comm_agree(c, plan(&w, info, t, n_tensor, pid)));
-    TRY(check_same(c, t, n_tensor));
-    TRY(comm_agree(c, root ? make_tmp(&w) : ST_OK));
-    TRY(comm_agree(c, write_own_parts(&w)));
-    share_digests(&w);
-    TRY(comm_agree(c, root ? publish(&w) : ST_OK));
+    TRY(comm_agree(c, create(c, opts ? opts : &as_they_come, dir, info, t, n_tensor, pid, &w)));
+    TRY(comm_agree(c, root ? make_tmp(w) : ST_OK));
+    /* From here on nothing fails before ckpt_write_end, so no rank leaves while another writes. */
+    if (!background || !copy_tensors(w, t) || !start_thread(w)) {
+        if (background)
+            LOG_LOCAL(LOG_INFO, "no memory to write %s in the background: the run waits for it",
+                      dir);
+        write_now(w);
+    }
+    *out = w;
+    w = NULL;
 out:
-    /* The failure that counts is recorded already; a directory that stays behind is removed by
-     * ckpt_prune. */
-    if (w.tmp_made && dir_remove(w.tmp) != ST_OK) LOG_W("%s could not be removed", w.tmp);
-    manifest_destroy(w.m);
-    mem_free(w.tmp);
-    mem_free(w.slice);
+    destroy(w);
     return rc;
 }
 
-Status ckpt_write(const Comm *c, const char *dir, const CkptInfo *info, const CkptTensor *t,
-                  int64_t n_tensor)
+bool ckpt_write_done(const CkptWrite *w)
 {
-    CkptOpts opts = {0};
-    opt_set_defaults(CKPT_OPTS, &opts);
-    return ckpt_write_with(&opts, c, dir, info, t, n_tensor);
+    return w->done;
+}
+
+Status ckpt_write_end(CkptWrite *w)
+{
+    Status rc = ST_OK;
+    const Comm *c = w->comm;
+    TRY(comm_agree(c, join_and_tell(w)));
+    TRY(check_same(w));
+    share_digests(w);
+    TRY(comm_agree(c, comm_rank(c) == 0 ? publish(w) : ST_OK));
+out:
+    destroy(w);
+    return rc;
+}
+
+void ckpt_write_drop(CkptWrite *w)
+{
+    if (!w) return;
+    join(w);
+    comm_barrier(w->comm);
+    destroy(w);
 }
 
 int64_t ckpt_write_bytes(int64_t n_bytes)

@@ -69,9 +69,26 @@ static inline char *fixture_path(const char *name)
     return strcpy(paths[next], wanted);
 }
 
+static inline Status fixture_begin(const Fixture *f, const Comm *c, const char *dir,
+                                   bool background, CkptWrite **w)
+{
+    return ckpt_write_begin(&f->opts, c, dir, &f->info, f->t, N_TENSOR, background, w);
+}
+
+static inline Status fixture_write_on(const Fixture *f, const Comm *c, const char *dir,
+                                      bool background)
+{
+    Status rc = ST_OK;
+    CkptWrite *w = NULL;
+    TRY(fixture_begin(f, c, dir, background, &w));
+    TRY(ckpt_write_end(w));
+out:
+    return rc;
+}
+
 static inline Status fixture_write(const Fixture *f, const char *dir)
 {
-    return ckpt_write_with(&f->opts, comm_self(), dir, &f->info, f->t, N_TENSOR);
+    return fixture_write_on(f, comm_self(), dir, false);
 }
 
 /* Every tensor of dir equals the fixture's, bit for bit. */

@@ -147,8 +147,8 @@ static json_t *base_to_json(const TrainState *s)
                      "sha256", s->net.base_sha256);
 }
 
-Status state_save(const Comm *c, TrainState *s, const SaveNote *note, bool with_optimizer,
-                  const char *dir)
+Status state_save_begin(const Comm *c, TrainState *s, const SaveNote *note, bool with_optimizer,
+                        const char *dir, bool background, CkptWrite **w)
 {
     Status rc = ST_OK;
     TensorList l = {0};
@@ -172,12 +172,31 @@ Status state_save(const Comm *c, TrainState *s, const SaveNote *note, bool with_
     if (local == ST_OK && !info.extra)
         local = status_fail(ST_NOMEM, __FILE__, __LINE__, "manifest of %s", dir);
     TRY(comm_agree(c, local));
-    TRY(ckpt_write(c, dir, &info, l.t, l.n));
+    TRY(ckpt_write_begin(NULL, c, dir, &info, l.t, l.n, background, w));
 out:
     profile_leave(before);
     json_decref(info.config);
     json_decref(info.extra);
     list_fini(&l);
+    return rc;
+}
+
+Status state_save_end(CkptWrite *w)
+{
+    const int before = profile_enter(PROFILE_APART, "saving");
+    const Status rc = ckpt_write_end(w);
+    profile_leave(before);
+    return rc;
+}
+
+Status state_save(const Comm *c, TrainState *s, const SaveNote *note, bool with_optimizer,
+                  const char *dir)
+{
+    Status rc = ST_OK;
+    CkptWrite *w = NULL;
+    TRY(state_save_begin(c, s, note, with_optimizer, dir, false, &w));
+    TRY(state_save_end(w));
+out:
     return rc;
 }
 

@@ -37,9 +37,14 @@ typedef struct SaveNote {
 } SaveNote;
 
 /* Writes the state to dir; a release holds weights alone unless with_optimizer.
- * Rank: collective. Errors: those of ckpt_write. */
+ * Rank: collective. Errors: those of ckpt_write_begin and _end. */
 CHECKED Status state_save(const Comm *c, TrainState *s, const SaveNote *note, bool with_optimizer,
                           const char *dir);
+/* The same in two parts: the state is that at the begin. */
+CHECKED Status state_save_begin(const Comm *c, TrainState *s, const SaveNote *note,
+                                bool with_optimizer, const char *dir, bool background,
+                                CkptWrite **w);
+CHECKED Status state_save_end(CkptWrite *w);
 
 /* Most that a checkpoint with the optimizer, and one with the weights alone, take on disk. Nothing
  * is made. Rank: local. */
