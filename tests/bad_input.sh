@@ -360,6 +360,7 @@ nonfinite) # weights that overflow in the second step
         refuse "a loss that is not finite, $np ranks" 65 'step 1, micro-batch 0|samples 8 to 8|loss is not finite|nothing was updated' "$dir/none" -- \
             "$MPIEXEC" -n $np "$TRAINER" "$dir/wild.yaml" "output_dir=$dir/stop$np"
         verified "$dir/stop$np"
+        same "left over" 0 "$(find "$dir/stop$np" -name '*.tmp*' | wc -l)"
     done
     first=$(payload "$dir/stop1/checkpoints/step-000001")
     same "weights before it, 1 and 2 ranks" "$first" "$(payload "$dir/stop2/checkpoints/step-000001")"

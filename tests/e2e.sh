@@ -324,6 +324,22 @@ best) # a plain run ends early, with its best weights, whatever interrupts it; t
     [ ! -d "$dir/b/final" ] || fail "it ended before it was killed"
     plain "$dir/b" || { cat "$dir/log"; fail "the same command again"; }
     same "after an interruption" "$(payload "$dir/a/final")" "$(payload "$dir/b/final")" ;;
+background) # checkpoints written while the run goes on are those of a run that waits for them, byte for byte
+    expect_run 1 "output_dir=$dir/waits" save_in_background=false
+    for np in 1 2; do
+        expect_run 1 --np $np "output_dir=$dir/b$np"
+        same "v1, $np ranks" "$(payload "$dir/waits/releases/v1")" "$(payload "$dir/b$np/releases/v1")"
+        (cd "$dir/waits" && find . -name manifest.json | sort) >"$dir/ought"
+        (cd "$dir/b$np" && find . -name manifest.json | sort) >"$dir/is"
+        same "checkpoints" "$(digest <"$dir/ought")" "$(digest <"$dir/is")"
+        while read -r f; do
+            c=${f%/manifest.json}
+            for part in "$dir/waits/$c"/*.h5; do cmp "$part" "$dir/b$np/$c/${part##*/}" || fail "$c differs"; done
+            [ "$(state "$dir/waits/$c")" = "$(state "$dir/b$np/$c")" ] || fail "$c: state"
+        done <"$dir/ought"
+        verified "$dir/b$np"
+    done
+    say "$(grep -c step- "$dir/ought") periodic checkpoints are equal" ;;
 watchdog) # a rank that stands still ends the job, which says in what it stood
     bytes=768000 # long enough to be met in the middle
     background "$dir/l" 2 save_steps=100 watchdog_step_s=2

@@ -156,6 +156,32 @@ START_TEST(foretells_memory_of_every_kind)
 }
 END_TEST
 
+static PlanMemory memory_with(int n, const char *const *options)
+{
+    RunConfig *cfg;
+    Job *job;
+    Plan *plan;
+    open_job(n, options, &cfg, &job);
+    T_OK(plan_create(job, false, &plan));
+    const PlanMemory m = plan->memory;
+    plan_destroy(plan);
+    close_job(cfg, job);
+    return m;
+}
+
+START_TEST(counts_a_copy_of_the_state_where_one_is_made)
+{
+    const char *const waits[] = {"save_in_background=false"}, *const last[] = {"save_steps=29"},
+                      *const never[] = {"save_steps=30"}, *const none[] = {"save_steps=0"};
+    const PlanMemory m = memory_with(0, NULL), alone = memory_with(1, waits);
+    T_EQ_I64(m.saving - alone.saving, m.weights + m.optimizer);
+    T_EQ_I64(m.total - m.program - m.saving, alone.total - alone.program - alone.saving);
+    T_EQ_I64(memory_with(1, last).saving, m.saving);
+    T_EQ_I64(memory_with(1, never).saving, alone.saving);
+    T_EQ_I64(memory_with(1, none).saving, alone.saving);
+}
+END_TEST
+
 START_TEST(foretells_the_memory_of_the_ordered_sum)
 {
     const int64_t n = 5000;
@@ -389,6 +415,7 @@ int main(void)
                         gives_a_plain_run_no_rivals,
                         foretells_memory,
                         foretells_memory_of_every_kind,
+                        counts_a_copy_of_the_state_where_one_is_made,
                         foretells_the_memory_of_the_ordered_sum,
                         counts_checkpoints_on_disk,
                         refuses_a_run_that_no_disk_holds,

@@ -25,7 +25,7 @@ typedef struct RunConfig {
     bool concurrent_branches;
     const char *branch_from; /* LINE@POINT */
     const char *init_from;
-    const char *model_name_or_path; /* a folder; model has the sizes its config.json gives */
+    const char *model_name_or_path;   /* a folder; model has the sizes its config.json gives */
     const char *adapter_name_or_path; /* a folder; what it adapts stands in methods */
     const char *tokenizer;
 
@@ -44,6 +44,7 @@ typedef struct RunConfig {
     int64_t max_nonfinite_skips;
 
     int64_t save_steps, save_total_limit;
+    bool save_in_background;
     int64_t eval_steps, eval_max_tokens;
     bool load_best_model_at_end;
     const char *metric_for_best_model;

@@ -154,7 +154,7 @@ static const struct {
 } FREE[] = {
     {"", "output_dir"}, {"", "run_name"}, {"", "concurrent_branches"}, {"", "gradient_checkpointing"},
     {"", "on_nonfinite"}, {"", "max_nonfinite_skips"},
-    {"", "save_steps"}, {"", "save_total_limit"}, {"", "eval_steps"}, {"", "eval_max_tokens"}, {"", "eval_datasets"},
+    {"", "save_steps"}, {"", "save_total_limit"}, {"", "save_in_background"}, {"", "eval_steps"}, {"", "eval_max_tokens"}, {"", "eval_datasets"},
     {"", "logging_steps"}, {"", "report_to"}, {"", "export_to"}, {"", "prefix_cache"}, {"", "prefix_cache_limit_bytes"}, {"", "threads"}, {"", "strict"},
     {"", "watchdog_setup_s"}, {"", "watchdog_step_s"}, {"", "watchdog_save_s"}, {"", "cache_dir"}, {"", "cache_limit_bytes"},
     {"", "compute_dtype"}, {"", "gemm_backend"}, {"", "reduction_groups"}, /* the numerics fingerprint has them */

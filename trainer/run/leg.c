@@ -27,6 +27,8 @@ struct LegRun {
     Events *events;
     Progress *progress;
     json_t *numerics;
+    CkptWrite *save; /* a periodic checkpoint that is being written; NULL: none */
+    int64_t save_step;
     char *saves, *end; /* absolute directories */
     double mark_s;     /* core seconds are counted up to here */
     int64_t steps_lost;
@@ -299,25 +301,60 @@ static SaveNote save_note(const LegRun *r, const char *kind)
                       .numerics = r->numerics};
 }
 
-static Status save_periodic(LegRun *r)
+/* Publishes what save_periodic began; ranks that still write are waited for. */
+static Status finish_save(LegRun *r)
 {
     Status rc = ST_OK;
-    const SaveNote note = save_note(r, r->job->line ? r->leg->path : "main");
-    char *dir = mem_printf("%s/step-%06lld", r->saves, LL(r->state->step));
-    watchdog_enter(WATCH_SAVE, r->state->step);
-    count_time(r);
-    TRY(comm_agree(
-        r->comm, dir ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "path of a checkpoint")));
+    CkptWrite *save = r->save;
+    if (!save) goto out;
+    watchdog_enter(WATCH_SAVE, r->save_step);
+    stepper_watch(r->stepper, NULL);
     TRY(comm_agree(r->comm, speaks(r) ? metrics_sync(r->metrics) : ST_OK));
-    TRY(comm_agree(r->comm, speaks(r) ? dir_remove(dir) : ST_OK)); /* damaged: it was passed over */
-    TRY(state_save(r->comm, r->state, &note, true, dir));
+    r->save = NULL;
+    TRY(state_save_end(save));
     TRY(comm_agree(r->comm, speaks(r) ? ckpt_prune(r->saves, r->v->cfg->save_total_limit) : ST_OK));
     if (speaks(r))
         progress_note(r->progress, "checkpoint %s/step-%06lld saved", r->leg->saves,
-                      LL(r->state->step));
+                      LL(r->save_step));
+out:
+    return rc;
+}
+
+/* In the background it is begun, and published by the first step after which all ranks are through. One is
+ * written at a time: pruning would take another's temporary directory for a dead job's. */
+static Status save_periodic(LegRun *r, bool background)
+{
+    Status rc = ST_OK;
+    const SaveNote note = save_note(r, r->job->line ? r->leg->path : "main");
+    char *dir = NULL;
+    TRY(finish_save(r));
+    watchdog_enter(WATCH_SAVE, r->state->step);
+    count_time(r);
+    dir = mem_printf("%s/step-%06lld", r->saves, LL(r->state->step));
+    TRY(comm_agree(
+        r->comm, dir ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "path of a checkpoint")));
+    TRY(comm_agree(r->comm, speaks(r) ? dir_remove(dir) : ST_OK)); /* damaged: it was passed over */
+    TRY(state_save_begin(r->comm, r->state, &note, true, dir, background, &r->save));
+    r->save_step = r->state->step;
+    stepper_watch(r->stepper, r->save);
+    if (!background) TRY(finish_save(r));
 out:
     mem_free(dir);
     return rc;
+}
+
+/* The run has failed with `why`, and that is what is told; the state before is worth having all the same, unless
+ * it was the disk that refused. Rank: collective. */
+static void save_after_failure(LegRun *r, Status why)
+{
+    char message[1024];
+    if (!r->save) return;
+    snprintf(message, sizeof message, "%s", status_message());
+    status_clear();
+    if (why != ST_IO && finish_save(r) != ST_OK) LOG_W("%s", status_message());
+    ckpt_write_drop(r->save);
+    r->save = NULL;
+    (void)status_adopt(why, message);
 }
 
 /* ---- the best evaluation of a plain run ---- */
@@ -333,6 +370,7 @@ static Status save_best(LegRun *r)
     Status rc = ST_OK;
     const SaveNote note = save_note(r, run_end_kind(r->v->cfg));
     char *dir = best_dir(r), *best = job_path(r->job, "best");
+    TRY(finish_save(r));
     watchdog_enter(WATCH_SAVE, r->state->step);
     TRY(comm_agree(r->comm, dir && best ? ST_OK
                                         : status_fail(ST_NOMEM, __FILE__, __LINE__,
@@ -400,7 +438,7 @@ out:
 static Status stop_here(LegRun *r)
 {
     Status rc = ST_OK;
-    TRY(save_periodic(r));
+    TRY(save_periodic(r, false));
     CHECK(false, STOPPED, "stopped on request at step %lld of %s; the same command goes on",
           LL(r->state->step), r->leg->title);
 out:
@@ -437,10 +475,12 @@ static Status leg_step(LegRun *r)
     profile_step_done();
     profile_leave(before);
     TRY(rc);
+    if (result.saved) TRY(finish_save(r));
     if (s->step == r->leg->to) goto out;
     if (cfg->eval_steps > 0 && s->step % cfg->eval_steps == 0) TRY(evaluate_step(r));
     if (result.stop) TRY(stop_here(r));
-    if (cfg->save_steps > 0 && s->step % cfg->save_steps == 0) TRY(save_periodic(r));
+    if (cfg->save_steps > 0 && s->step % cfg->save_steps == 0)
+        TRY(save_periodic(r, cfg->save_in_background));
 out:
     return rc;
 }
@@ -480,6 +520,7 @@ static Status leg_end(LegRun *r)
         if (!judged) TRY(judge_evaluation(r, note.held_out));
         TRY(take_best(r, &note.held_out));
     }
+    TRY(finish_save(r));
     watchdog_enter(WATCH_SAVE, r->state->step);
     count_time(r);
     TRY(comm_agree(r->comm, speaks(r) ? metrics_sync(r->metrics) : ST_OK));
@@ -547,5 +588,6 @@ Status leg_run(LegRun *r)
     TRY(leg_end(r));
     TRY(comm_agree(r->comm, close_output(r)));
 out:
+    if (rc != ST_OK) save_after_failure(r, rc);
     return rc;
 }

@@ -49,6 +49,25 @@ static int64_t held_bytes(void)
     return kb * 1024;
 }
 
+/* Periodic checkpoints that leg i has yet to write. */
+static int64_t saves_left(const Job *job, const int64_t *reached, int64_t i)
+{
+    const Leg *leg = &job->leg[i];
+    const int64_t every = job->version[leg->version].cfg->save_steps;
+    return every > 0 && reached[i] < leg->to ? (leg->to - 1) / every - reached[i] / every : 0;
+}
+
+/* Is a copy of the state written while the run goes on? */
+static bool copies_state(const Plan *p)
+{
+    const Job *job = p->job;
+    for (int64_t i = 0; i < job->n_leg; i++)
+        if (job->version[job->leg[i].version].cfg->save_in_background &&
+            saves_left(job, p->reached, i) > 0)
+            return true;
+    return false;
+}
+
 static void plan_memory(Plan *p)
 {
     const RunConfig *cfg = p->job->cfg;
@@ -69,7 +88,8 @@ static void plan_memory(Plan *p)
     m->data = data_bytes(p->job);
     const int64_t program = held_bytes() - mem_live_bytes();
     m->program = program > 0 ? program : 0;
-    m->saving = ckpt_write_bytes(vector + m->optimizer + m->average);
+    const int64_t state = vector + m->optimizer + m->average;
+    m->saving = ckpt_write_bytes(state) + (copies_state(p) ? state : 0);
     m->total = m->program + m->weights + m->frozen + m->mapped + m->gradients + m->optimizer +
                m->average + m->activations + m->data + m->saving;
     m->node = (m->total - m->mapped) * comm_node_size(p->job->comm) + m->mapped;
@@ -103,10 +123,9 @@ static Status periodic_saves(const Job *job, const int64_t *reached, int64_t i, 
     int64_t n_there;
     *n = 0;
     for (int64_t k = 0; k < job->n_leg && every > 0; k++) {
-        const Leg *leg = &job->leg[k];
-        if (strcmp(leg->saves, job->leg[i].saves) != 0) continue;
+        if (strcmp(job->leg[k].saves, job->leg[i].saves) != 0) continue;
         if (k < i) goto out;
-        if (reached[k] < leg->to) *n += (leg->to - 1) / every - reached[k] / every;
+        *n += saves_left(job, reached, k);
     }
     TRY(count_saves(job, job->leg[i].saves, &n_there));
     if (*n > most - n_there) *n = n_there < most ? most - n_there : 0;

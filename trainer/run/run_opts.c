@@ -43,6 +43,7 @@ const OptSpec RUN_OPTS[] = {
 
     OPT_I64(RunConfig,   save_steps, 500, 0, 1e12, "steps between checkpoints; 0: only where a path ends"),
     OPT_I64(RunConfig,   save_total_limit, 2, 1, 1e6, "periodic checkpoints kept; branch points and releases are never removed"),
+    OPT_BOOL(RunConfig,  save_in_background, 1, "write periodic checkpoints from a copy of the state while the run goes on; takes the memory of one more state"),
     OPT_I64(RunConfig,   eval_steps, 0, 0, 1e12, "steps between held-out evaluations; 0: only where a path ends"),
     OPT_COUNT(RunConfig, eval_max_tokens, 100000, 0, 1e15, "tokens scored per dataset and evaluation during training; 0: all"),
     OPT_BOOL(RunConfig,  load_best_model_at_end, 0, "end with the weights of the evaluation with the lowest loss"),

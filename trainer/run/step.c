@@ -28,10 +28,18 @@ struct Stepper {
     PrefixCache *prefix; /* NULL: every block is run */
     int n_group;
     int64_t n_micro;
-    Sized *order;   /* (global batch) in micro-batches, room to sort; NULL: as it comes */
-    int64_t *tally; /* what the ranks tell each other: stop, then loss bits and labels of each
+    Sized *order;          /* (global batch) in micro-batches, room to sort; NULL: as it comes */
+    const CkptWrite *save; /* that is being written; NULL: none */
+    int64_t *tally; /* what the ranks tell each other: TALLY_..., then loss bits and labels of each
                        micro-batch */
 };
+
+enum { TALLY_STOP, TALLY_WRITING, TALLY_MICRO }; /* ranks asked to stop, ranks that still write */
+
+static int64_t tally_n(const Stepper *st)
+{
+    return TALLY_MICRO + 2 * st->n_micro;
+}
 
 int stepper_groups(const RunConfig *cfg)
 {
@@ -62,7 +70,7 @@ static Status create(const Comm *c, TrainState *s, Stepper **out)
     st->state = s;
     st->n_micro = cfg->global_batch_size / cfg->micro_batch_size;
     st->n_group = stepper_groups(cfg);
-    st->tally = mem_array(1 + 2 * st->n_micro, sizeof *st->tally);
+    st->tally = mem_array(tally_n(st), sizeof *st->tally);
     CHECK(st->tally, NOMEM, "step: %lld micro-batches", LL(st->n_micro));
     if (!cfg->pack.packing && cfg->micro_batch_size > 1) {
         st->order = mem_array(2 * cfg->global_batch_size, sizeof *st->order);
@@ -83,6 +91,11 @@ out:
 Status stepper_create(const Comm *c, TrainState *s, Stepper **st)
 {
     return comm_agree(c, create(c, s, st));
+}
+
+void stepper_watch(Stepper *st, const CkptWrite *save)
+{
+    st->save = save;
 }
 
 json_t *stepper_numerics(const Stepper *st)
@@ -166,7 +179,7 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
     Status rc = ST_OK;
     int first, end;
     tree_sum_leaves(st->sum, &first, &end);
-    memset(st->tally, 0, (size_t)(1 + 2 * st->n_micro) * sizeof *st->tally);
+    memset(st->tally, 0, (size_t)tally_n(st) * sizeof *st->tally);
     for (int g = first; g < end; g++) {
         const int before = profile_enter(PROFILE_PHASE, "gradient sum");
         float *grad = tree_sum_leaf(st->sum);
@@ -176,14 +189,15 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
         for (int64_t m = first_micro(st, g); m < first_micro(st, g + 1); m++) {
             double loss = 0;
             TRY(run_micro(st, v, first_sample, m, &loss));
-            memcpy(&st->tally[1 + 2 * m], &loss, sizeof loss);
-            st->tally[2 + 2 * m] = st->batch->n_label;
+            memcpy(&st->tally[TALLY_MICRO + 2 * m], &loss, sizeof loss);
+            st->tally[TALLY_MICRO + 2 * m + 1] = st->batch->n_label;
         }
         const int again = profile_enter(PROFILE_PHASE, "gradient sum");
         tree_sum_leaf_done(st->sum);
         profile_leave(again);
     }
-    st->tally[0] = stop_requested();
+    st->tally[TALLY_STOP] = stop_requested();
+    st->tally[TALLY_WRITING] = st->save && !ckpt_write_done(st->save);
 out:
     params_bind_grad(st->state->net.params, NULL);
     return rc;
@@ -194,14 +208,15 @@ static int64_t read_tally(const Stepper *st, StepResult *out)
 {
     int64_t bad = -1;
     double sum = 0;
-    out->stop = st->tally[0] > 0;
+    out->stop = st->tally[TALLY_STOP] > 0;
+    out->saved = st->save && st->tally[TALLY_WRITING] == 0;
     out->n_label = 0;
     for (int64_t m = 0; m < st->n_micro; m++) {
         double loss;
-        memcpy(&loss, &st->tally[1 + 2 * m], sizeof loss);
+        memcpy(&loss, &st->tally[TALLY_MICRO + 2 * m], sizeof loss);
         if (!isfinite(loss) && bad < 0) bad = m;
         sum += loss;
-        out->n_label += st->tally[2 + 2 * m];
+        out->n_label += st->tally[TALLY_MICRO + 2 * m + 1];
     }
     out->loss = sum / (double)out->n_label;
     return bad;
@@ -273,8 +288,7 @@ Status stepper_run(Stepper *st, const Version *v, int64_t first_sample, SchedPoi
     rc = comm_agree(st->comm, computed);
     profile_leave(before);
     TRY(rc);
-    comm_sum_i64(st->comm, st->tally,
-                 (int)(1 + 2 * st->n_micro)); /* each entry comes from one rank: exact */
+    comm_sum_i64(st->comm, st->tally, (int)tally_n(st)); /* each entry comes from one rank: exact */
     before = profile_enter(PROFILE_PHASE, "gradient sum");
     const float *grad = tree_sum_finish(st->sum);
     profile_leave(before);

@@ -12,6 +12,7 @@ typedef struct StepResult {
     double grad_norm; /* before clipping */
     int64_t n_label;
     bool stop;           /* some rank was asked to stop */
+    bool saved;          /* all ranks are through with the checkpoint of stepper_watch */
     bool skipped;        /* not finite, and on_nonfinite: skip */
     char batch_hash[17]; /* of the sample ids in order: the same batch gives the same text */
 } StepResult;
@@ -26,6 +27,10 @@ int stepper_groups(const RunConfig *cfg);    /* that a stepper of this config wi
  * Errors  ST_NONFINITE naming step and micro-batch; the weights are as they were */
 CHECKED Status stepper_run(Stepper *st, const Version *v, int64_t first_sample, SchedPoint at,
                            StepResult *out);
+
+/* The steps to come tell whether it is written: with what the ranks exchange anyway. NULL: none.
+ * Rank: replicated. Owns: borrows save until the next call. */
+void stepper_watch(Stepper *st, const CkptWrite *save);
 
 /* Mean loss of a token set in nats per labelled token, over at most max_tokens inputs (0: all).
  * Rank    collective; rows are shared out, the sum is taken in row order */
