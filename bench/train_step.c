@@ -84,7 +84,7 @@ static Status run(const Comm *world, int argc, char **argv)
     TRY(setup_config(world, argc, argv, NULL, 0, &cfg));
     TRY(setup_machine(world, cfg->gemm_backend, cfg->compute_dtype, cfg->threads));
     TRY(job_open(world, cfg, JOB_LOOK, &job));
-    TRY(comm_agree(world, state_create(cfg, &s)));
+    TRY(comm_agree(world, state_create(world, cfg, &s)));
     TRY(comm_agree(world, state_start(s)));
     TRY(stepper_create(world, s, &st));
     TRY(measure(world, job, s, st, x));

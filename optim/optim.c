@@ -2,6 +2,7 @@
  */
 #include "optim/optim.h"
 #include "trainer/base/mem.h"
+#include "trainer/base/profile.h"
 #include <math.h>
 #include <string.h>
 
@@ -20,15 +21,15 @@ const OptSpec OPTIM_COMMON_OPTS[] = {
     OPT_F64(OptimCommon, weight_decay,  0.1, 0, 1,   "share of a weight that is taken off per unit of learning rate"),
     OPT_F64(OptimCommon, max_grad_norm, 1.0, 0, 1e9, "longer gradients are clipped to this norm; 0: never"),
     OPT_BOOL(OptimCommon, decay_norms_and_biases, 0, "weight decay on norms and biases too"),
+    OPT_BOOL(OptimCommon, shard_optimizer, 1, "each rank holds the optimizer state of its share of the parameters alone (ZeRO stage 1)"),
     OPT_END
 };
 // clang-format on
 
 enum {
     STRETCH =
-        1 << 14, /* numbers one thread updates at a time; with its slots it fits the L2 cache */
-    NORM_CHUNKS = 256, /* partial sums of the norm, whatever the thread count */
-    NORM_LANES = 32    /* independent sums inside a chunk, for the vector units */
+        1 << 14,    /* numbers one thread updates at a time; with its slots it fits the L2 cache */
+    NORM_LANES = 32 /* independent sums inside a stretch, for the vector units */
 };
 
 typedef struct Stretch { /* a piece of one parameter */
@@ -41,9 +42,13 @@ struct Optim {
     const OptimDef *def;
     void *opts;
     OptimCommon common;
-    float *slot[OPTIM_MAX_SLOT];
-    Stretch *stretch;
+    const Comm *comm;
+    int64_t *cut;                /* of the flat vector, by rank; NULL: this rank holds all of it */
+    int64_t begin, end;          /* what it holds */
+    float *slot[OPTIM_MAX_SLOT]; /* (end - begin) */
+    Stretch *stretch;            /* of all parameters, in the order of the flat vector */
     int64_t n_stretch, t;
+    double *squares; /* (n_stretch) of the gradient */
 };
 
 const OptimDef *const *optim_all(int64_t *n)
@@ -59,14 +64,15 @@ const OptimDef *optim_find(const char *name)
     return NULL;
 }
 
-static Status optim_cut(Optim *o, const ParamSet *ps)
+static Status list_stretches(Optim *o, const ParamSet *ps)
 {
     Status rc = ST_OK;
     int64_t n = 0, i = 0;
     for (int64_t k = 0; k < params_count(ps); k++)
         n += (params_at(ps, k)->n + STRETCH - 1) / STRETCH;
     o->stretch = mem_array(n, sizeof *o->stretch);
-    CHECK(o->stretch, NOMEM, "optimizer: %lld stretches", LL(n));
+    o->squares = mem_array(n, sizeof *o->squares);
+    CHECK(o->stretch && o->squares, NOMEM, "optimizer: %lld stretches", LL(n));
     for (int64_t k = 0; k < params_count(ps); k++) {
         const Param *p = params_at(ps, k);
         const bool plain = p->kind == PARAM_NORM || p->kind == PARAM_BIAS;
@@ -81,23 +87,67 @@ out:
     return rc;
 }
 
+static bool is_sharded(const OptimCommon *common, const Comm *c)
+{
+    return common->shard_optimizer && c && comm_size(c) > 1;
+}
+
+/* The first element of the r-th of `size` equal parts, moved to the begin of its stretch. */
+static int64_t cut_at(const ParamSet *ps, int r, int size)
+{
+    const int64_t at = params_flat_n(ps) * r / size;
+    int64_t k = params_count(ps) - 1;
+    if (r == size) return params_flat_n(ps);
+    while (k > 0 && params_at(ps, k)->offset > at) k--;
+    const int64_t offset = k >= 0 ? params_at(ps, k)->offset : 0;
+    return offset + (at - offset) / STRETCH * STRETCH;
+}
+
+int64_t optim_bytes(const OptimDef *def, const OptimCommon *common, const ParamSet *ps,
+                    const Comm *c)
+{
+    const int size = is_sharded(common, c) ? comm_size(c) : 1;
+    int64_t most = 0;
+    for (int r = 0; r < size; r++) {
+        const int64_t n = cut_at(ps, r + 1, size) - cut_at(ps, r, size);
+        if (n > most) most = n;
+    }
+    return def->n_slot * most * (int64_t)sizeof(float);
+}
+
+static Status share_out(Optim *o, const ParamSet *ps)
+{
+    Status rc = ST_OK;
+    const int size = comm_size(o->comm), rank = comm_rank(o->comm);
+    o->cut = mem_array(size + 1, sizeof *o->cut);
+    CHECK(o->cut, NOMEM, "optimizer: shares of %d ranks", size);
+    for (int r = 0; r <= size; r++) o->cut[r] = cut_at(ps, r, size);
+    o->begin = o->cut[rank];
+    o->end = o->cut[rank + 1];
+out:
+    return rc;
+}
+
 Status optim_create(const OptimDef *def, const void *opts, const OptimCommon *common,
-                    const ParamSet *ps, Optim **out)
+                    const ParamSet *ps, const Comm *c, Optim **out)
 {
     Status rc = ST_OK;
     Optim *o = mem_alloc(sizeof *o);
     CHECK(o, NOMEM, "optimizer: %zu bytes", sizeof *o);
     o->def = def;
     o->common = *common;
+    o->comm = c;
+    o->end = params_flat_n(ps);
     o->opts = mem_alloc(def->opts_size);
     CHECK(o->opts, NOMEM, "optimizer %s: %zu bytes", def->name, def->opts_size);
     memcpy(o->opts, opts, def->opts_size);
+    if (is_sharded(common, c)) TRY(share_out(o, ps));
     for (int i = 0; i < def->n_slot; i++) {
-        o->slot[i] = mem_array(params_flat_n(ps), sizeof(float));
+        o->slot[i] = mem_array(o->end - o->begin, sizeof(float));
         CHECK(o->slot[i], NOMEM, "optimizer %s: slot %s of %lld numbers", def->name, def->slot[i],
-              LL(params_flat_n(ps)));
+              LL(o->end - o->begin));
     }
-    TRY(optim_cut(o, ps));
+    TRY(list_stretches(o, ps));
     *out = o;
     o = NULL;
 out:
@@ -109,7 +159,9 @@ void optim_destroy(Optim *o)
 {
     if (!o) return;
     for (int i = 0; i < OPTIM_MAX_SLOT; i++) mem_free(o->slot[i]);
+    mem_free(o->squares);
     mem_free(o->stretch);
+    mem_free(o->cut);
     mem_free(o->opts);
     mem_free(o);
 }
@@ -124,9 +176,32 @@ const char *optim_slot_name(const Optim *o, int i)
     return o->def->slot[i];
 }
 
+const int64_t *optim_cut(const Optim *o)
+{
+    return o->cut;
+}
+
 float *optim_slot(const Optim *o, int i)
 {
-    return o->slot[i];
+    return o->cut ? NULL : o->slot[i];
+}
+
+static int64_t clamp(int64_t x, int64_t lo, int64_t hi)
+{
+    return x < lo ? lo : x > hi ? hi : x;
+}
+
+void optim_slot_get(const Optim *o, int i, int64_t first, int64_t n, float *to)
+{
+    const int64_t begin = clamp(first, o->begin, o->end), end = clamp(first + n, o->begin, o->end);
+    memcpy(to + begin - first, o->slot[i] + begin - o->begin, (size_t)(end - begin) * sizeof *to);
+}
+
+void optim_slot_put(Optim *o, int i, int64_t first, int64_t n, const float *from)
+{
+    const int64_t begin = clamp(first, o->begin, o->end), end = clamp(first + n, o->begin, o->end);
+    memcpy(o->slot[i] + begin - o->begin, from + begin - first,
+           (size_t)(end - begin) * sizeof *from);
 }
 
 int64_t optim_updates(const Optim *o)
@@ -151,18 +226,35 @@ static double sum_of_squares(const float *x, int64_t n)
     return sum;
 }
 
-double optim_grad_norm(const ParamSet *ps, const float *grad, double scale)
+static bool is_mine(const Optim *o, const Stretch *s)
 {
-    const int64_t n = params_flat_n(ps), chunk = (n + NORM_CHUNKS - 1) / NORM_CHUNKS;
-    double part[NORM_CHUNKS];
-#pragma omp parallel for schedule(static)
-    for (int64_t k = 0; k < NORM_CHUNKS; k++) {
-        const int64_t begin = k * chunk < n ? k * chunk : n;
-        part[k] = sum_of_squares(grad + begin, n - begin < chunk ? n - begin : chunk);
-    }
+    return o->begin <= s->offset && s->offset < o->end;
+}
+
+double optim_grad_norm(Optim *o, const float *grad, double scale)
+{
     double sum = 0.0;
-    for (int64_t k = 0; k < NORM_CHUNKS; k++) sum += part[k];
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < o->n_stretch; k++) {
+        const Stretch *s = &o->stretch[k];
+        o->squares[k] = is_mine(o, s) ? sum_of_squares(grad + s->offset, s->n) : 0.0;
+    }
+    /* as bits, each from one rank: exact */
+    if (o->cut) comm_sum_i64(o->comm, (int64_t *)o->squares, (int)o->n_stretch);
+    for (int64_t k = 0; k < o->n_stretch; k++) sum += o->squares[k];
     return sqrt(sum) * scale;
+}
+
+/* Rank: local. */
+static void update_stretch(const Optim *o, const Stretch *s, OptimCall c)
+{
+    c.n = s->n;
+    c.p += s->offset;
+    c.g += s->offset;
+    c.lr *= s->lr_scale;
+    c.weight_decay = s->decays ? o->common.weight_decay : 0.0;
+    for (int i = 0; i < o->def->n_slot; i++) c.slot[i] = o->slot[i] + s->offset - o->begin;
+    o->def->step(o->opts, &c);
 }
 
 void optim_step(Optim *o, ParamSet *ps, const float *grad, double scale, double norm, double lr,
@@ -170,20 +262,17 @@ void optim_step(Optim *o, ParamSet *ps, const float *grad, double scale, double 
 {
     const double limit = o->common.max_grad_norm;
     const double clip = limit > 0.0 && norm > limit ? limit / norm : 1.0;
-    float *val = params_flat(ps);
-    o->t++;
+    const OptimCall call = {.p = params_flat(ps),
+                            .g = grad,
+                            .scale = scale * clip,
+                            .lr = lr,
+                            .beta2 = beta2,
+                            .t = ++o->t};
 #pragma omp parallel for schedule(static)
-    for (int64_t k = 0; k < o->n_stretch; k++) {
-        const Stretch *s = &o->stretch[k];
-        OptimCall c = {.n = s->n,
-                       .p = val + s->offset,
-                       .g = grad + s->offset,
-                       .scale = scale * clip,
-                       .lr = lr * s->lr_scale,
-                       .weight_decay = s->decays ? o->common.weight_decay : 0.0,
-                       .beta2 = beta2,
-                       .t = o->t};
-        for (int i = 0; i < o->def->n_slot; i++) c.slot[i] = o->slot[i] + s->offset;
-        o->def->step(o->opts, &c);
-    }
+    for (int64_t k = 0; k < o->n_stretch; k++)
+        if (is_mine(o, &o->stretch[k])) update_stretch(o, &o->stretch[k], call);
+    if (!o->cut) return;
+    const int before = profile_enter(PROFILE_PHASE, "parameters to ranks");
+    comm_share_slices(o->comm, params_flat(ps), o->cut);
+    profile_leave(before);
 }

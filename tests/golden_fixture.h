@@ -144,7 +144,7 @@ static inline void golden_check_curve(const GoldenModel *g, const char *prefix, 
     void *opts = mem_alloc(def->opts_size);
     T_TRUE(opts);
     opt_set_defaults(def->opts, opts);
-    T_OK(optim_create(def, opts, &common, g->ps, &o));
+    T_OK(optim_create(def, opts, &common, g->ps, NULL, &o));
     for (int64_t step = 0; step < n_step; step++) {
         Rows rows;
         double sum;
@@ -152,7 +152,7 @@ static inline void golden_check_curve(const GoldenModel *g, const char *prefix, 
         memset(g->grad, 0, (size_t)params_flat_n(g->ps) * sizeof *g->grad);
         T_OK(model_loss(g->model, g->tape, &rows.batch, true, &sum, NULL));
         const double mean = 1.0 / (double)rows.batch.n_label, loss = mean * sum,
-                     norm = optim_grad_norm(g->ps, g->grad, mean);
+                     norm = optim_grad_norm(o, g->grad, mean);
         ck_assert_msg(fabs(loss - losses[step]) <= CURVE_TOL * losses[step],
                       "%s: %sloss of step %lld is %.7g, not %.7g", g->name, prefix, LL(step), loss,
                       (double)losses[step]);

@@ -36,8 +36,7 @@ static inline RunConfig *tiny_config(int64_t width)
     return cfg;
 }
 
-static inline void tiny_save(TrainState *s, const char *kind, const char *version,
-                             const char *dir)
+static inline void tiny_save(TrainState *s, const char *kind, const char *version, const char *dir)
 {
     const SaveNote note = {.kind = kind, .version = version};
     T_OK(state_save(test_world(), s, &note, false, dir));
@@ -77,7 +76,7 @@ static inline LoadedModel *tiny_bigram_model(const char *dir, const unsigned cha
     RunConfig *cfg = tiny_config(256);
     TrainState *s = NULL;
     LoadedModel *m = NULL;
-    T_OK(state_create(cfg, &s));
+    T_OK(state_create(comm_self(), cfg, &s));
     tiny_bigram(s, follows);
     tiny_save(s, "final", "", dir);
     state_destroy(s);
@@ -91,7 +90,7 @@ static inline LoadedModel *tiny_random_model(const char *dir, uint64_t seed)
     RunConfig *cfg = tiny_config(24);
     TrainState *s = NULL;
     LoadedModel *m = NULL;
-    T_OK(state_create(cfg, &s));
+    T_OK(state_create(comm_self(), cfg, &s));
     tiny_random(s, seed);
     tiny_save(s, "final", "", dir);
     state_destroy(s);

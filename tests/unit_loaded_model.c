@@ -9,7 +9,7 @@ static real save_seed(uint64_t seed, const char *kind, const char *version, cons
     TrainState *s = NULL;
     char *parent = path_parent(dir);
     T_OK(dir_make(parent));
-    T_OK(state_create(cfg, &s));
+    T_OK(state_create(comm_self(), cfg, &s));
     tiny_random(s, seed);
     s->step = (int64_t)seed;
     tiny_save(s, kind, version, dir);
@@ -35,7 +35,7 @@ START_TEST(weights_and_config_come_back)
     RunConfig *cfg = tiny_config(24);
     TrainState *s = NULL;
     LoadedModel *m = NULL;
-    T_OK(state_create(cfg, &s));
+    T_OK(state_create(comm_self(), cfg, &s));
     tiny_random(s, 9);
     s->step = 77;
     tiny_save(s, "release", "v3", tiny_path("whole"));

@@ -50,7 +50,7 @@ static void train(ToyModel *toy, int n_step)
     char opts[256];
     T_TRUE(def->opts_size <= sizeof opts);
     opt_set_defaults(def->opts, opts);
-    T_OK(optim_create(def, opts, &common, toy->ps, &o));
+    T_OK(optim_create(def, opts, &common, toy->ps, NULL, &o));
     for (int i = 0; i < n_step; i++) {
         toy->batch.noise = (uint64_t)i + 1;
         toy_backward(toy);

@@ -109,7 +109,7 @@ static void check_memory(int n, const char *const *options)
     const PlanMemory m = plan->memory;
     plan_destroy(plan);
     const int64_t before = mem_live_bytes();
-    T_OK(state_create(cfg, &state));
+    T_OK(state_create(comm_self(), cfg, &state));
     T_OK(state_start(state));
     T_OK(stepper_create(comm_self(), state, &stepper));
     T_OK(stepper_run(stepper, job_own(job), 0, leg_rate_at(job, &job->leg[0], 0), &result));
@@ -188,7 +188,7 @@ START_TEST(foretells_the_memory_of_the_ordered_sum)
     const int leaves[] = {1, 2, 8, 64};
     for (int64_t i = 0; i < N_OF(leaves); i++) {
         TreeSum *ts;
-        T_OK(tree_sum_create(comm_self(), leaves[i], n, &ts));
+        T_OK(tree_sum_create(comm_self(), leaves[i], n, NULL, &ts));
         const int64_t before = mem_live_bytes();
         for (int leaf = 0; leaf < leaves[i]; leaf++) {
             T_TRUE(tree_sum_leaf(ts));

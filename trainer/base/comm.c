@@ -183,6 +183,23 @@ void comm_barrier(const Comm *c)
     if (c->size > 1) MPI_DO(MPI_Barrier(c->handle));
 }
 
+/* Every rank sends to the k-th after it while it receives from the k-th before it, for all k: no
+ * message waits for another. */
+void comm_share_slices(const Comm *c, float *x, const int64_t *cut)
+{
+    enum { CHUNK = 1 << 28 }; /* floats; MPI counts are int */
+    for (int k = 1; k < c->size; k++) {
+        const int to = (c->rank + k) % c->size, from = (c->rank - k + c->size) % c->size;
+        for (int64_t at = 0; at < cut_longest(cut, c->size); at += CHUNK) {
+            const int64_t out = cut_begin(cut, c->rank, at), in = cut_begin(cut, from, at);
+            MPI_DO(MPI_Sendrecv(x + out, (int)(cut_begin(cut, c->rank, at + CHUNK) - out),
+                                MPI_FLOAT, to, 0, x + in,
+                                (int)(cut_begin(cut, from, at + CHUNK) - in), MPI_FLOAT, from, 0,
+                                c->handle, MPI_STATUS_IGNORE));
+        }
+    }
+}
+
 Status comm_gather(const Comm *c, const void *mine, size_t n_bytes, void **all, size_t **n_each)
 {
     Status rc = ST_OK;

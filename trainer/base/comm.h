@@ -36,6 +36,10 @@ void comm_sum_i64(const Comm *c, int64_t *x, int n); /* exact, so order does not
 void comm_bcast(const Comm *c, void *p, size_t n_bytes, int root);
 void comm_barrier(const Comm *c);
 
+/* What rank r has in x[cut[r] .. cut[r+1]) reaches all others; cut has size + 1 places, the same on
+ * all ranks. Rank: collective. */
+void comm_share_slices(const Comm *c, float *x, const int64_t *cut);
+
 /* Every rank gives n_bytes (its own number); rank 0 receives all of them in rank order.
  * Owns  *all and *n_each (size entries) are the caller's, NULL on other ranks. Rank: collective. */
 CHECKED Status comm_gather(const Comm *c, const void *mine, size_t n_bytes, void **all,

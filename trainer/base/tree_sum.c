@@ -8,7 +8,7 @@
 enum {
     MAX_DEPTH = 32,
     MAX_LEAF = 4096,
-    BLOCK = 1 << 22 /* floats summed at a time: bounds the inbox, and MPI counts are int */
+    BLOCK = 1 << 22 /* floats that all ranks together sum at a time: bounds the inbox */
 };
 
 /* A finished subtree: the sum of leaves [first, first + width). */
@@ -27,7 +27,10 @@ struct TreeSum {
     int n_spare;
     Subtree *part; /* the subtrees of all ranks, in leaf order; sums point into the inbox */
     int n_part;
-    float *inbox; /* this rank's slice of a block, once per subtree */
+    const int64_t *cut; /* (size+1): rank r sums [cut[r], cut[r+1]), a slice at a time */
+    int64_t
+        *even; /* a cut of our own: all ranks are given the whole sum; NULL: it is the caller's */
+    float *inbox; /* this rank's slice, once per subtree */
     MPI_Request *requests;
 };
 
@@ -49,15 +52,15 @@ static int cover(int first, int end, Subtree *out)
     return n;
 }
 
-/* The slice of a block of n floats that rank r adds up; cut at whole cache lines. */
-static int64_t slice_begin(const TreeSum *ts, int64_t n, int r)
+static int64_t slice_most(const TreeSum *ts)
 {
-    return r == ts->comm->size ? n : n * r / ts->comm->size / 16 * 16;
+    return (ts->n < BLOCK ? ts->n : BLOCK) / ts->comm->size + 16;
 }
 
-static int64_t slice_n(const TreeSum *ts, int64_t n, int r)
+/* Of what rank r sums, the slice that starts `at` floats on. */
+static int64_t slice_n(const TreeSum *ts, int64_t at, int r)
 {
-    return slice_begin(ts, n, r + 1) - slice_begin(ts, n, r);
+    return cut_begin(ts->cut, r, at + slice_most(ts)) - cut_begin(ts->cut, r, at);
 }
 
 static void add_into(float *restrict left, const float *restrict right, int64_t n)
@@ -75,11 +78,6 @@ static int list_parts(const TreeSum *ts, Subtree *part)
     return n;
 }
 
-static int64_t inbox_slice(const TreeSum *ts)
-{
-    return (ts->n < BLOCK ? ts->n : BLOCK) / ts->comm->size + 16;
-}
-
 int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n)
 {
     const TreeSum ts = {.comm = c, .n_leaf = n_leaf, .n = n};
@@ -93,11 +91,40 @@ int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n)
         }
         n_part += cover(first, end, held);
     }
-    const int64_t inbox = c->size > 1 ? n_part * inbox_slice(&ts) : 0;
+    const int64_t inbox = c->size > 1 ? n_part * slice_most(&ts) : 0;
     return (n_buffer * n + inbox) * (int64_t)sizeof(float);
 }
 
-Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, TreeSum **out)
+/* Equal parts, cut at whole cache lines. */
+static Status cut_evenly(TreeSum *ts)
+{
+    Status rc = ST_OK;
+    const int size = ts->comm->size;
+    ts->cut = ts->even = mem_array(size + 1, sizeof *ts->even);
+    CHECK(ts->even, NOMEM, "ordered sum: %d slices", size);
+    for (int r = 0; r < size; r++) ts->even[r] = ts->n * r / size / 16 * 16;
+    ts->even[size] = ts->n;
+out:
+    return rc;
+}
+
+static Status prepare_exchange(TreeSum *ts)
+{
+    Status rc = ST_OK;
+    ts->part = mem_array(ts->n_leaf, sizeof *ts->part);
+    CHECK(ts->part, NOMEM, "ordered sum: %d subtrees", ts->n_leaf);
+    ts->n_part = list_parts(ts, ts->part);
+    ts->inbox = mem_array(ts->n_part * slice_most(ts), sizeof *ts->inbox);
+    ts->requests =
+        mem_array(ts->n_part + (int64_t)MAX_DEPTH * ts->comm->size, sizeof *ts->requests);
+    CHECK(ts->inbox && ts->requests, NOMEM, "ordered sum: %lld floats to receive",
+          LL(ts->n_part * slice_most(ts)));
+    if (!ts->cut) TRY(cut_evenly(ts));
+out:
+    return rc;
+}
+
+Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, const int64_t *cut, TreeSum **out)
 {
     Status rc = ST_OK;
     TreeSum *ts = mem_alloc(sizeof *ts);
@@ -111,17 +138,9 @@ Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, TreeSum **out)
     ts->comm = c;
     ts->n_leaf = n_leaf;
     ts->n = n;
+    ts->cut = cut;
     ts->next = first_leaf(ts, c->rank);
-    if (c->size > 1) {
-        ts->part = mem_array(n_leaf, sizeof *ts->part);
-        CHECK(ts->part, NOMEM, "ordered sum: %d subtrees", n_leaf);
-        ts->n_part = list_parts(ts, ts->part);
-        const int64_t slice = inbox_slice(ts);
-        ts->inbox = mem_array(ts->n_part * slice, sizeof *ts->inbox);
-        ts->requests = mem_array(ts->n_part + (int64_t)MAX_DEPTH * c->size, sizeof *ts->requests);
-        CHECK(ts->inbox && ts->requests, NOMEM, "ordered sum: %lld floats to receive",
-              LL(ts->n_part * slice));
-    }
+    if (c->size > 1) TRY(prepare_exchange(ts));
     *out = ts;
     ts = NULL;
 out:
@@ -135,6 +154,7 @@ void tree_sum_destroy(TreeSum *ts)
     for (int i = 0; i < ts->n_own; i++) mem_free(ts->own[i].sum);
     for (int i = 0; i < ts->n_spare; i++) mem_free(ts->spare[i]);
     mem_free(ts->part);
+    mem_free(ts->even);
     mem_free(ts->inbox);
     mem_free(ts->requests);
     mem_free(ts);
@@ -209,19 +229,19 @@ static void fold_slices(Subtree *part, int n_part, int64_t n)
 
 /* Sends each rank its slice of all own subtrees, receives the own slice of all others' into the
  * inbox. */
-static void exchange_slices(TreeSum *ts, int64_t block, int64_t n)
+static void exchange_slices(TreeSum *ts, int64_t at_float)
 {
     const Comm *c = ts->comm;
-    const int64_t mine = slice_n(ts, n, c->rank);
+    const int64_t mine = slice_n(ts, at_float, c->rank);
     int n_request = 0;
-    ts->n_part = list_parts(ts, ts->part); /* as they were before the last block was folded */
+    ts->n_part = list_parts(ts, ts->part); /* as they were before the last slice was folded */
     for (int i = 0; i < ts->n_part; i++) ts->part[i].sum = ts->inbox + i * mine;
     for (int r = 0, at = 0; r < c->size; r++) {
         for (int tag = 0; at < ts->n_part && ts->part[at].first < first_leaf(ts, r + 1);
              at++, tag++) {
             float *slot = ts->part[at].sum;
             if (r == c->rank)
-                memcpy(slot, ts->own[tag].sum + block + slice_begin(ts, n, r),
+                memcpy(slot, ts->own[tag].sum + cut_begin(ts->cut, r, at_float),
                        (size_t)mine * sizeof *slot);
             else
                 MPI_DO(MPI_Irecv(slot, (int)mine, MPI_FLOAT, r, tag, c->handle,
@@ -230,26 +250,9 @@ static void exchange_slices(TreeSum *ts, int64_t block, int64_t n)
     }
     for (int r = 0; r < c->size; r++) {
         for (int tag = 0; tag < ts->n_own && r != c->rank; tag++)
-            MPI_DO(MPI_Isend(ts->own[tag].sum + block + slice_begin(ts, n, r),
-                             (int)slice_n(ts, n, r), MPI_FLOAT, r, tag, c->handle,
+            MPI_DO(MPI_Isend(ts->own[tag].sum + cut_begin(ts->cut, r, at_float),
+                             (int)slice_n(ts, at_float, r), MPI_FLOAT, r, tag, c->handle,
                              &ts->requests[n_request++]));
-    }
-    MPI_DO(MPI_Waitall(n_request, ts->requests, MPI_STATUSES_IGNORE));
-}
-
-/* Every rank hands out the slice it summed. */
-static void share_slices(TreeSum *ts, float *block, int64_t n)
-{
-    const Comm *c = ts->comm;
-    int n_request = 0;
-    memcpy(block + slice_begin(ts, n, c->rank), ts->part[0].sum,
-           (size_t)slice_n(ts, n, c->rank) * sizeof *block);
-    for (int r = 0; r < c->size; r++) {
-        if (r == c->rank) continue;
-        MPI_DO(MPI_Irecv(block + slice_begin(ts, n, r), (int)slice_n(ts, n, r), MPI_FLOAT, r,
-                         MAX_LEAF, c->handle, &ts->requests[n_request++]));
-        MPI_DO(MPI_Isend(block + slice_begin(ts, n, c->rank), (int)slice_n(ts, n, c->rank),
-                         MPI_FLOAT, r, MAX_LEAF, c->handle, &ts->requests[n_request++]));
     }
     MPI_DO(MPI_Waitall(n_request, ts->requests, MPI_STATUSES_IGNORE));
 }
@@ -259,11 +262,20 @@ float *tree_sum_finish(TreeSum *ts)
     const Comm *c = ts->comm;
     ASSERT(ts->next == first_leaf(ts, c->rank + 1));
     ts->next = first_leaf(ts, c->rank);
-    for (int64_t block = 0; c->size > 1 && block < ts->n; block += BLOCK) {
-        const int64_t n = ts->n - block < BLOCK ? ts->n - block : BLOCK;
-        exchange_slices(ts, block, n);
-        fold_slices(ts->part, ts->n_part, slice_n(ts, n, c->rank));
-        share_slices(ts, ts->own[0].sum + block, n);
+    float *sum = ts->own[0].sum;
+    if (c->size == 1) return sum;
+    for (int64_t at = 0; at < cut_longest(ts->cut, c->size); at += slice_most(ts)) {
+        const int64_t n = slice_n(ts, at, c->rank);
+        exchange_slices(ts, at);
+        fold_slices(ts->part, ts->n_part, n);
+        memcpy(sum + cut_begin(ts->cut, c->rank, at), ts->part[0].sum, (size_t)n * sizeof *sum);
     }
-    return ts->own[0].sum;
+    if (ts->even) comm_share_slices(c, sum, ts->even);
+    return sum;
+}
+
+void tree_sum_rest(TreeSum *ts)
+{
+    while (ts->n_own > 0) ts->spare[ts->n_spare++] = ts->own[--ts->n_own].sum;
+    while (ts->n_spare > 0) mem_free(ts->spare[--ts->n_spare]);
 }

@@ -3,9 +3,10 @@
  *
  * Leaves 0..G-1 (G a power of two). Rank r of P (P <= G) owns leaves [r G / P, (r+1) G / P). Inside
  * a rank, finished subtrees are merged as soon as both halves exist, so at most log2(G) + 1 buffers
- * live. Between ranks, whole subtrees travel: each rank owns a slice of the vector, receives that
- * slice of every subtree, adds in tree order, and hands the sum to all. Every addition is left +
- * right of the same tree, so the bits do not depend on P. A leaf may hold anything: losses and
+ * live. Between ranks, whole subtrees travel: each rank owns a stretch of the vector, receives it of
+ * every subtree, a slice at a time, adds in tree order, and hands the sum to all, or keeps it where
+ * each needs its own stretch alone. Every addition is left + right of the same tree, so the bits do
+ * not depend on P. A leaf may hold anything: losses and
  * counts travel at the tail of the gradient. */
 #ifndef TRAINER_BASE_TREE_SUM_H
 #define TRAINER_BASE_TREE_SUM_H
@@ -13,9 +14,14 @@
 
 typedef struct TreeSum TreeSum;
 
-/* n floats per leaf. Rank: replicated arguments, no communication. Errors: ST_NOMEM, ST_CONFIG when
- * P > G or G is no power of two. */
-CHECKED Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, TreeSum **ts);
+/* n floats per leaf. cut (P + 1 places, from 0 to n): rank r wants [cut[r], cut[r+1]) of the sum;
+ * NULL: all ranks want all of it.
+ *
+ * Rank    replicated arguments, no communication
+ * Errors  ST_NOMEM, ST_CONFIG when P > G or G is no power of two
+ * Owns    borrows cut */
+CHECKED Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, const int64_t *cut,
+                               TreeSum **ts);
 void tree_sum_destroy(TreeSum *ts);
 /* Memory that the rank with most of it will hold. Rank: replicated. */
 int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n);
@@ -31,7 +37,10 @@ void tree_sum_leaf_done(TreeSum *ts);
  * function here. NULL: out of memory. Rank: local. */
 float *tree_sum_alone(TreeSum *ts);
 
-/* After all own leaves: the sum over all G leaves on every rank, to be scaled in place by the
- * caller if it likes. Valid until the next tree_sum_leaf. Rank: collective. */
+/* After all own leaves: the sum over all G leaves, to be scaled in place by the caller if it likes;
+ * with a cut, in the own stretch alone. Valid until the next tree_sum_leaf. Rank: collective. */
 float *tree_sum_finish(TreeSum *ts);
+
+/* Between two sums: gives the buffers back; the next leaf gets new ones. Rank: local. */
+void tree_sum_rest(TreeSum *ts);
 #endif

@@ -191,7 +191,7 @@ static Status leg_start(LegRun *r)
     Status rc = ST_OK;
     r->saves = job_path(r->job, r->leg->saves);
     r->end = job_path(r->job, r->leg->end);
-    TRY(comm_agree(r->comm, r->saves && r->end ? state_create(r->v->cfg, &r->state)
+    TRY(comm_agree(r->comm, r->saves && r->end ? state_create(r->comm, r->v->cfg, &r->state)
                                                : status_fail(ST_NOMEM, __FILE__, __LINE__,
                                                              "directories of the leg")));
     TRY(stepper_create(r->comm, r->state, &r->stepper));
@@ -301,6 +301,15 @@ static SaveNote save_note(const LegRun *r, const char *kind)
                       .numerics = r->numerics};
 }
 
+/* Slots that the ranks share out stand whole in every rank while they are saved, in the place of
+ * the gradients. */
+static Status begin_save(LegRun *r, const SaveNote *note, bool with_optimizer, const char *dir,
+                         bool background, CkptWrite **save)
+{
+    if (with_optimizer && optim_cut(r->state->optim)) stepper_rest(r->stepper);
+    return state_save_begin(r->comm, r->state, note, with_optimizer, dir, background, save);
+}
+
 /* Publishes what save_periodic began; ranks that still write are waited for. */
 static Status finish_save(LegRun *r)
 {
@@ -334,7 +343,7 @@ static Status save_periodic(LegRun *r, bool background)
     TRY(comm_agree(
         r->comm, dir ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "path of a checkpoint")));
     TRY(comm_agree(r->comm, speaks(r) ? dir_remove(dir) : ST_OK)); /* damaged: it was passed over */
-    TRY(state_save_begin(r->comm, r->state, &note, true, dir, background, &r->save));
+    TRY(begin_save(r, &note, true, dir, background, &r->save));
     r->save_step = r->state->step;
     stepper_watch(r->stepper, r->save);
     if (!background) TRY(finish_save(r));
@@ -512,6 +521,7 @@ static Status leg_end(LegRun *r)
     Status rc = ST_OK;
     const bool release = strcmp(r->leg->end_kind, "release") == 0;
     SaveNote note = save_note(r, r->leg->end_kind);
+    CkptWrite *save = NULL;
     if (release || !r->job->line) {
         note.held_out = json_object();
         const bool judged =
@@ -525,7 +535,8 @@ static Status leg_end(LegRun *r)
     count_time(r);
     TRY(comm_agree(r->comm, speaks(r) ? metrics_sync(r->metrics) : ST_OK));
     if (r->leg->averages && r->state->step == r->v->steps.end) TRY(publish_average(r));
-    TRY(state_save(r->comm, r->state, &note, leg_end_has_optimizer(r->job, r->leg), r->end));
+    TRY(begin_save(r, &note, leg_end_has_optimizer(r->job, r->leg), r->end, false, &save));
+    TRY(state_save_end(save));
     if (speaks(r)) progress_note(r->progress, "%s is complete: %s", r->leg->title, r->leg->end);
 out:
     json_decref(note.held_out);

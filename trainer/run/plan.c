@@ -68,6 +68,18 @@ static bool copies_state(const Plan *p)
     return false;
 }
 
+/* Beside the rest, by the account of one moment: slots that are shared out stand gathered where the gradients were,
+ * then copied with the rest of the state, whose copy outlives them. */
+static int64_t saving_bytes(const Plan *p, int64_t vector)
+{
+    const PlanMemory *m = &p->memory;
+    const int64_t slots = p->job->cfg->optim_def->n_slot * vector,
+                  state = vector + slots + m->average,
+                  write = ckpt_write_bytes(state) + (copies_state(p) ? state : 0),
+                  gathered = m->optimizer == slots ? 0 : slots - m->gradients;
+    return write + (gathered > 0 ? gathered : 0);
+}
+
 static void plan_memory(Plan *p)
 {
     const RunConfig *cfg = p->job->cfg;
@@ -81,15 +93,14 @@ static void plan_memory(Plan *p)
             f->n * (int64_t)(lent ? dtype_bytes(f->dtype) : sizeof(real));
     }
     m->gradients = tree_sum_bytes(p->job->comm, stepper_groups(cfg), n);
-    m->optimizer = cfg->optim_def->n_slot * vector;
+    m->optimizer = optim_bytes(cfg->optim_def, &cfg->optim_common, p->net.params, p->job->comm);
     m->average = cfg->average_main ? vector : 0;
     m->activations = model_activation_bytes(p->net.model, cfg->micro_batch_size,
                                             cfg->pack.max_seq_length, cfg->gradient_checkpointing);
     m->data = data_bytes(p->job);
     const int64_t program = held_bytes() - mem_live_bytes();
     m->program = program > 0 ? program : 0;
-    const int64_t state = vector + m->optimizer + m->average;
-    m->saving = ckpt_write_bytes(state) + (copies_state(p) ? state : 0);
+    m->saving = saving_bytes(p, vector);
     m->total = m->program + m->weights + m->frozen + m->mapped + m->gradients + m->optimizer +
                m->average + m->activations + m->data + m->saving;
     m->node = (m->total - m->mapped) * comm_node_size(p->job->comm) + m->mapped;

@@ -29,14 +29,14 @@ static Status bench_init(const Job *job, int64_t n_row, Bench *b)
 {
     Status rc = ST_OK;
     const RunConfig *cfg = job->cfg;
-    TRY(state_create(cfg, &b->state));
+    TRY(state_create(job->comm, cfg, &b->state));
     TRY(state_start(b->state));
     TRY(tape_create(&b->tape));
     tape_checkpointing(b->tape, cfg->gradient_checkpointing);
     TRY(batch_create(n_row, cfg->pack.max_seq_length, &b->batch));
     b->batch->noise = 1; /* as in training */
     TRY(tree_sum_create(job->comm, stepper_groups(cfg), params_flat_n(b->state->net.params),
-                        &b->sum));
+                        optim_cut(b->state->optim), &b->sum));
 out:
     return rc;
 }
@@ -89,17 +89,22 @@ out:
     return rc;
 }
 
-static double time_update(Bench *b)
+/* Rank: collective. */
+static Status time_update(const Job *job, Bench *b, double *update_s)
 {
-    double begin_s = 0;
+    Status rc = ST_OK;
     TrainState *s = b->state;
     const float *grad = tree_sum_alone(b->sum);
-    for (int round = 0; grad && round < 2; round++) {
-        begin_s = clock_s();
-        optim_step(s->optim, s->net.params, grad, 1.0, optim_grad_norm(s->net.params, grad, 1.0),
-                   0.0, -1.0);
+    TRY(comm_agree(job->comm,
+                   grad ? ST_OK : status_fail(ST_NOMEM, __FILE__, __LINE__, "gradient")));
+    for (int round = 0; round < 2; round++) {
+        const double begin_s = clock_s();
+        optim_step(s->optim, s->net.params, grad, 1.0, optim_grad_norm(s->optim, grad, 1.0), 0.0,
+                   -1.0);
+        *update_s = clock_s() - begin_s;
     }
-    return clock_s() - begin_s;
+out:
+    return rc;
 }
 
 /* A whole micro-batch, or as many of its rows as a few seconds allow at half the rate of products. */
@@ -153,9 +158,10 @@ Status plan_calibrate(Plan *p)
     TRY(comm_agree(job->comm, bench_init(job, n_row, &b)));
     TRY(comm_agree(job->comm, time_micro(job, &b, &t->micro_s)));
     TRY(time_sum(job, &b, &t->sum_s));
+    TRY(time_update(job, &b, &t->update_s));
     t->micro_s = slowest(job->comm, t->micro_s) * (double)cfg->micro_batch_size / (double)n_row;
     t->sum_s = slowest(job->comm, t->sum_s);
-    t->update_s = slowest(job->comm, time_update(&b));
+    t->update_s = slowest(job->comm, t->update_s);
     t->step_s = (double)most_micro(cfg, n_rank) * t->micro_s + t->sum_s + t->update_s;
     t->gflops = p->flops_per_step * (double)cfg->micro_batch_size / (double)cfg->global_batch_size /
                 t->micro_s * 1e-9;

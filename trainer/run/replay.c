@@ -316,14 +316,14 @@ Status replay_run(Replay *r, int64_t n_step)
     Record record = {0};
     StepResult now;
     TRY(comm_agree(comm, read_record(r, n_step, &record)));
-    TRY(comm_agree(comm, state_create(r->cfg, &s)));
+    TRY(comm_agree(comm, state_create(comm, r->cfg, &s)));
     TRY(stepper_create(comm, s, &st));
     TRY(comm_agree(comm, compare_numerics(r, st)));
     TRY(state_load(comm, s, r->dir, false));
     for (int64_t i = 0; i < record.n; i++) {
         TRY(leg_compute(r->job, &r->leg, s, st, &now));
         TRY(comm_agree(comm, first_rank ? compare_step(r, &record, i, s, &now) : ST_OK));
-        TRY(comm_agree(comm, first_rank ? compare_checkpoints(r, s) : ST_OK));
+        TRY(comm_agree(comm, compare_checkpoints(r, s)));
         r->n_step++;
     }
 out:

@@ -16,7 +16,7 @@ void state_destroy(TrainState *s)
     mem_free(s);
 }
 
-Status state_create(const RunConfig *cfg, TrainState **out)
+Status state_create(const Comm *c, const RunConfig *cfg, TrainState **out)
 {
     Status rc = ST_OK;
     TrainState *s = mem_alloc(sizeof *s);
@@ -24,7 +24,7 @@ Status state_create(const RunConfig *cfg, TrainState **out)
     s->cfg = cfg;
     s->lr = NAN;
     TRY(network_create(cfg, &s->net));
-    TRY(optim_create(cfg->optim_def, cfg->optim_opts, &cfg->optim_common, s->net.params,
+    TRY(optim_create(cfg->optim_def, cfg->optim_opts, &cfg->optim_common, s->net.params, c,
                      &s->optim));
     if (cfg->average_main) {
         s->average = mem_array(params_flat_n(s->net.params), sizeof *s->average);
@@ -69,10 +69,12 @@ typedef struct TensorList {
     CkptTensor *t;
     char **name;
     int64_t n;
+    float *gathered[OPTIM_MAX_SLOT]; /* slots that had to be copied */
 } TensorList;
 
 static void list_fini(TensorList *l)
 {
+    for (int i = 0; i < OPTIM_MAX_SLOT; i++) mem_free(l->gathered[i]);
     for (int64_t i = 0; i < l->n; i++) mem_free(l->name[i]);
     mem_free(l->name);
     mem_free(l->t);
@@ -95,7 +97,8 @@ out:
     return rc;
 }
 
-/* Weights, then slots, then the mean: what a full state consists of. */
+/* Weights, then slots, then the mean: what a full state consists of. A slot that this rank does not
+ * hold as floats, or not whole, has no val. */
 static Status list_state(const TrainState *s, bool with_optimizer, TensorList *l)
 {
     Status rc = ST_OK;
@@ -113,6 +116,41 @@ static Status list_state(const TrainState *s, bool with_optimizer, TensorList *l
         TRY(list_add_flat(l, s->net.params, "average", s->average));
 out:
     return rc;
+}
+
+/* Of an entry of the list that has no val: its slot, and the parameter it belongs to. */
+static int slot_of(const TrainState *s, int64_t entry, const Param **p)
+{
+    const int64_t n = params_count(s->net.params);
+    *p = params_at(s->net.params, entry % n);
+    return (int)(entry / n) - 1;
+}
+
+/* Memory for whole copies of the slots that have no val. Rank: local. */
+static Status make_room(const TrainState *s, TensorList *l)
+{
+    Status rc = ST_OK;
+    const Param *p;
+    for (int64_t i = 0; i < l->n; i++) {
+        if (l->t[i].val) continue;
+        float **flat = &l->gathered[slot_of(s, i, &p)];
+        if (!*flat) *flat = mem_array(params_flat_n(s->net.params), sizeof **flat);
+        CHECK(*flat, NOMEM, "optimizer state to be saved: %lld floats",
+              LL(params_flat_n(s->net.params)));
+        l->t[i].val = *flat + p->offset;
+    }
+out:
+    return rc;
+}
+
+/* Fills them on every rank. Rank: collective. */
+static void gather(const Comm *c, const TrainState *s, TensorList *l)
+{
+    for (int i = 0; i < optim_n_slot(s->optim); i++) {
+        if (!l->gathered[i]) continue;
+        optim_slot_get(s->optim, i, 0, params_flat_n(s->net.params), l->gathered[i]);
+        if (optim_cut(s->optim)) comm_share_slices(c, l->gathered[i], optim_cut(s->optim));
+    }
 }
 
 Status state_disk_bytes(const RunConfig *cfg, int64_t *full, int64_t *weights)
@@ -168,10 +206,12 @@ Status state_save_begin(const Comm *c, TrainState *s, const SaveNote *note, bool
                            "held_out", note->held_out, "base", base_to_json(s), "best",
                            best_to_json(&s->best));
     if (local == ST_OK) local = list_state(s, with_optimizer, &l);
+    if (local == ST_OK) local = make_room(s, &l);
     if (local == ST_OK) local = config_to_json(s->cfg, &info.config);
     if (local == ST_OK && !info.extra)
         local = status_fail(ST_NOMEM, __FILE__, __LINE__, "manifest of %s", dir);
     TRY(comm_agree(c, local));
+    gather(c, s, &l);
     TRY(ckpt_write_begin(NULL, c, dir, &info, l.t, l.n, background, w));
 out:
     profile_leave(before);
@@ -209,6 +249,29 @@ static void remember_base(TrainState *s, const json_t *extra)
         snprintf(s->net.base_sha256, sizeof s->net.base_sha256, "%s", sha256 ? sha256 : "");
 }
 
+static int64_t n_elem(const CkptTensor *t)
+{
+    int64_t n = 1;
+    for (int d = 0; d < t->n_dim; d++) n *= t->dim[d];
+    return n;
+}
+
+/* A tensor that this rank holds a part of, if any, through a copy. */
+static Status read_slot(Ckpt *k, TrainState *s, const TensorList *l, int64_t entry)
+{
+    Status rc = ST_OK;
+    const CkptTensor *t = &l->t[entry];
+    const Param *p;
+    const int slot = slot_of(s, entry, &p);
+    float *val = mem_array(n_elem(t), sizeof *val);
+    CHECK(val, NOMEM, "%s: %lld floats", t->name, LL(n_elem(t)));
+    TRY(ckpt_read(k, t->name, t->n_dim, t->dim, val));
+    optim_slot_put(s->optim, slot, p->offset, p->n, val);
+out:
+    mem_free(val);
+    return rc;
+}
+
 static Status load(TrainState *s, const char *dir, bool weights_only)
 {
     Status rc = ST_OK;
@@ -224,7 +287,8 @@ static Status load(TrainState *s, const char *dir, bool weights_only)
     if (!s->average) s->n_average = 0;
     TRY(list_state(s, !weights_only, &l));
     for (int64_t i = 0; i < l.n; i++)
-        TRY(ckpt_read(k, l.t[i].name, l.t[i].n_dim, l.t[i].dim, l.t[i].val));
+        TRY(l.t[i].val ? ckpt_read(k, l.t[i].name, l.t[i].n_dim, l.t[i].dim, l.t[i].val)
+                       : read_slot(k, s, &l, i));
     if (weights_only) goto out;
     s->step = info->step;
     s->tokens = info->tokens;
@@ -255,26 +319,33 @@ Status state_load(const Comm *c, TrainState *s, const char *dir, bool weights_on
 
 /* ---- comparing ---- */
 
-static const CkptTensor *find_tensor(const TensorList *l, const char *name)
+static int64_t find_tensor(const TensorList *l, const char *name)
 {
     for (int64_t i = 0; i < l->n; i++)
-        if (strcmp(l->t[i].name, name) == 0) return &l->t[i];
-    return NULL;
+        if (strcmp(l->t[i].name, name) == 0) return i;
+    return -1;
 }
 
-static Status compare_tensor(Ckpt *k, const char *dir, const CkptTensor *mine)
+static Status compare_tensor(Ckpt *k, const char *dir, const TrainState *s, const TensorList *l,
+                             int64_t entry)
 {
     Status rc = ST_OK;
-    int64_t n = 1, same = 0;
-    for (int d = 0; d < mine->n_dim; d++) n *= mine->dim[d];
-    float *theirs = mem_array(n, sizeof *theirs);
-    CHECK(theirs, NOMEM, "%s: %lld floats", mine->name, LL(n));
-    TRY(ckpt_read(k, mine->name, mine->n_dim, mine->dim, theirs));
-    while (same < n && memcmp(&theirs[same], &mine->val[same], sizeof *theirs) == 0) same++;
+    const CkptTensor *t = &l->t[entry];
+    const Param *p;
+    const int64_t n = n_elem(t);
+    const int slot = slot_of(s, entry, &p);
+    int64_t same = 0;
+    float *theirs = mem_array(n, sizeof *theirs), *mine = mem_array(n, sizeof *mine);
+    CHECK(theirs && mine, NOMEM, "%s: %lld floats", t->name, LL(n));
+    TRY(ckpt_read(k, t->name, t->n_dim, t->dim, theirs));
+    memcpy(mine, t->val ? t->val : theirs, (size_t)n * sizeof *mine);
+    if (!t->val) optim_slot_get(s->optim, slot, p->offset, p->n, mine);
+    while (same < n && memcmp(&theirs[same], &mine[same], sizeof *theirs) == 0) same++;
     CHECK(same == n, DATA, "%s: %s differs from element %lld on: %.9g there, %.9g here", dir,
-          mine->name, LL(same), (double)theirs[same], (double)mine->val[same]);
+          t->name, LL(same), (double)theirs[same], (double)mine[same]);
 out:
     mem_free(theirs);
+    mem_free(mine);
     return rc;
 }
 
@@ -295,9 +366,9 @@ Status state_compare(const TrainState *s, const char *dir)
         LL(s->tokens), LL(optim_updates(s->optim)), s->lr);
     for (int64_t i = 0; i < ckpt_n_tensor(k); i++) {
         const char *name = ckpt_tensor_at(k, i)->name;
-        const CkptTensor *mine = find_tensor(&l, name);
-        CHECK(mine, DATA, "%s has %s, which is not trained here", dir, name);
-        TRY(compare_tensor(k, dir, mine));
+        const int64_t mine = find_tensor(&l, name);
+        CHECK(mine >= 0, DATA, "%s has %s, which is not trained here", dir, name);
+        TRY(compare_tensor(k, dir, s, &l, mine));
     }
 out:
     ckpt_close(k);

@@ -21,7 +21,8 @@ typedef struct TrainState {
     int64_t n_average;   /* weights in it */
 } TrainState;
 
-CHECKED Status state_create(const RunConfig *cfg, TrainState **s);
+/* For the ranks of c, which may share out the slots. Rank: local. Owns: borrows c and cfg. */
+CHECKED Status state_create(const Comm *c, const RunConfig *cfg, TrainState **s);
 void state_destroy(TrainState *s);
 /* The weights a run starts from: of init_from, of the stored model, or random from the seed. Step 0.
  * Rank    local
@@ -56,7 +57,7 @@ CHECKED Status state_disk_bytes(const RunConfig *cfg, int64_t *full, int64_t *we
 CHECKED Status state_load(const Comm *c, TrainState *s, const char *dir, bool weights_only);
 
 /* Are the weights, slots and counters in dir those of s, bit for bit? What dir does not hold (a
- * release has no optimizer) is passed over. Rank: local.
+ * release has no optimizer) and what other ranks hold is passed over. Rank: local.
  * Errors  ST_DATA naming the first tensor or counter that differs; ST_FORMAT damaged */
 CHECKED Status state_compare(const TrainState *s, const char *dir);
 

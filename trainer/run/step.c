@@ -80,7 +80,8 @@ static Status create(const Comm *c, TrainState *s, Stepper **out)
     tape_checkpointing(st->tape, cfg->gradient_checkpointing);
     TRY(batch_create(cfg->micro_batch_size, cfg->pack.max_seq_length, &st->batch));
     TRY(prefix_cache_create(cfg, &s->net, &st->prefix));
-    TRY(tree_sum_create(c, st->n_group, params_flat_n(s->net.params), &st->sum));
+    TRY(tree_sum_create(c, st->n_group, params_flat_n(s->net.params), optim_cut(s->optim),
+                        &st->sum));
     *out = st;
     st = NULL;
 out:
@@ -96,6 +97,11 @@ Status stepper_create(const Comm *c, TrainState *s, Stepper **st)
 void stepper_watch(Stepper *st, const CkptWrite *save)
 {
     st->save = save;
+}
+
+void stepper_rest(Stepper *st)
+{
+    tree_sum_rest(st->sum);
 }
 
 json_t *stepper_numerics(const Stepper *st)
@@ -222,6 +228,13 @@ static int64_t read_tally(const Stepper *st, StepResult *out)
     return bad;
 }
 
+static bool all_finite(const float *x, int64_t n)
+{
+    bool finite = true;
+    for (int64_t i = 0; i < n && finite; i++) finite = isfinite(x[i]);
+    return finite;
+}
+
 /* The loss is fine but the gradient is not: runs the micro-batches one by one to name the first
  * that is to blame. */
 static Status find_bad_micro(Stepper *st, const Version *v, int64_t first_sample, int64_t *bad)
@@ -236,7 +249,7 @@ static Status find_bad_micro(Stepper *st, const Version *v, int64_t first_sample
             float *grad = tree_sum_alone(st->sum);
             params_bind_grad(st->state->net.params, grad);
             TRY(run_micro(st, v, first_sample, m, &loss));
-            if (!isfinite(optim_grad_norm(st->state->net.params, grad, 1.0)) && m < *bad) *bad = m;
+            if (!all_finite(grad, params_flat_n(st->state->net.params)) && m < *bad) *bad = m;
         }
 out:
     params_bind_grad(st->state->net.params, NULL);
@@ -296,7 +309,7 @@ Status stepper_run(Stepper *st, const Version *v, int64_t first_sample, SchedPoi
     CHECK(out->n_label > 0, DATA, "step %lld: no token of the batch carries a label", LL(s->step));
     const double scale = 1.0 / (double)out->n_label;
     before = profile_enter(PROFILE_PHASE, "gradient norm");
-    out->grad_norm = optim_grad_norm(s->net.params, grad, scale);
+    out->grad_norm = optim_grad_norm(s->optim, grad, scale);
     profile_leave(before);
     hash_batch(st, v, first_sample, out->batch_hash);
     before = profile_enter(PROFILE_PHASE, "optimizer");

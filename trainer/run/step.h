@@ -5,7 +5,8 @@
 #include "trainer/run/job.h"
 #include "trainer/run/state.h"
 
-typedef struct Stepper Stepper; /* tape, batch and gradient buffers, made once per communicator */
+typedef struct Stepper Stepper; /* tape, batch and gradient buffers, made once per communicator,
+                                   * which is that of the state */
 
 typedef struct StepResult {
     double loss;      /* nats per labelled token of the global batch */
@@ -19,6 +20,7 @@ typedef struct StepResult {
 
 CHECKED Status stepper_create(const Comm *c, TrainState *s, Stepper **st);
 void stepper_destroy(Stepper *st);
+void stepper_rest(Stepper *st); /* gives the gradients' memory back until the next step */
 json_t *stepper_numerics(const Stepper *st); /* numerics_fingerprint; a new reference, or NULL */
 int stepper_groups(const RunConfig *cfg);    /* that a stepper of this config will use */
 
