@@ -1,6 +1,7 @@
 /* optim.c — the list of optimizers, their slots, clipping, and the sharing of work between threads.
  */
 #include "optim/optim.h"
+#include "optim/quant8.h"
 #include "trainer/base/mem.h"
 #include "trainer/base/profile.h"
 #include <math.h>
@@ -28,14 +29,18 @@ const OptSpec OPTIM_COMMON_OPTS[] = {
 
 enum {
     STRETCH =
-        1 << 14,    /* numbers one thread updates at a time; with its slots it fits the L2 cache */
-    NORM_LANES = 32 /* independent sums inside a stretch, for the vector units */
+        1 << 14,     /* numbers one thread updates at a time; with its slots it fits the L2 cache */
+    NORM_LANES = 32, /* independent sums inside a stretch, for the vector units */
+    PACKED_RUN =
+        2048, /* numbers unpacked at a time, whole blocks; with all slots they fit the L1 cache */
+    PACKED_LEAST = 4096 /* smaller parameters are not packed */
 };
 
 typedef struct Stretch { /* a piece of one parameter */
     int64_t offset, n;
+    int64_t place; /* in the slots of the rank that has it; bytes */
     double lr_scale;
-    bool decays;
+    bool decays, packed;
 } Stretch;
 
 struct Optim {
@@ -43,10 +48,12 @@ struct Optim {
     void *opts;
     OptimCommon common;
     const Comm *comm;
-    int64_t *cut;                /* of the flat vector, by rank; NULL: this rank holds all of it */
-    int64_t begin, end;          /* what it holds */
-    float *slot[OPTIM_MAX_SLOT]; /* (end - begin) */
-    Stretch *stretch;            /* of all parameters, in the order of the flat vector */
+    int64_t *cut;       /* of the flat vector, by rank; NULL: this rank holds all of it */
+    int64_t begin, end; /* what it holds */
+    int64_t slot_bytes;
+    char *slot[OPTIM_MAX_SLOT];    /* stretch after stretch: floats, or codes and then scales */
+    Quant8 *quant[OPTIM_MAX_SLOT]; /* NULL: floats */
+    Stretch *stretch;              /* of all parameters, in the order of the flat vector */
     int64_t n_stretch, t;
     double *squares; /* (n_stretch) of the gradient */
 };
@@ -64,25 +71,56 @@ const OptimDef *optim_find(const char *name)
     return NULL;
 }
 
+static bool is_packed(const OptimDef *def, const Param *p)
+{
+    return def->packing[0] != SLOT_FLOAT && p->n_dim > 1 && p->n >= PACKED_LEAST;
+}
+
+/* Codes, and where their scales begin; whole cache lines. */
+static int64_t code_bytes(int64_t n)
+{
+    return (n + 63) / 64 * 64;
+}
+
+/* What a stretch takes of a slot. Unpacked stretches lie as in the flat vector, whose parameters
+ * begin at multiples of 16 floats. */
+static int64_t stretch_bytes(int64_t n, bool packed)
+{
+    const int64_t n_block = (n + QUANT8_BLOCK - 1) / QUANT8_BLOCK;
+    return packed ? code_bytes(n) + code_bytes(n_block * (int64_t)sizeof(float))
+                  : code_bytes(n * (int64_t)sizeof(float));
+}
+
+static bool is_mine(const Optim *o, const Stretch *s)
+{
+    return o->begin <= s->offset && s->offset < o->end;
+}
+
+static void list_stretches_of(Optim *o, const Param *p)
+{
+    const bool plain = p->kind == PARAM_NORM || p->kind == PARAM_BIAS;
+    for (int64_t at = 0; at < p->n; at += STRETCH) {
+        Stretch *s = &o->stretch[o->n_stretch++];
+        *s = (Stretch){.offset = p->offset + at,
+                       .n = p->n - at < STRETCH ? p->n - at : STRETCH,
+                       .place = o->slot_bytes,
+                       .lr_scale = p->lr_scale,
+                       .decays = !plain || o->common.decay_norms_and_biases,
+                       .packed = is_packed(o->def, p)};
+        if (is_mine(o, s)) o->slot_bytes += stretch_bytes(s->n, s->packed);
+    }
+}
+
 static Status list_stretches(Optim *o, const ParamSet *ps)
 {
     Status rc = ST_OK;
-    int64_t n = 0, i = 0;
+    int64_t n = 0;
     for (int64_t k = 0; k < params_count(ps); k++)
         n += (params_at(ps, k)->n + STRETCH - 1) / STRETCH;
     o->stretch = mem_array(n, sizeof *o->stretch);
     o->squares = mem_array(n, sizeof *o->squares);
     CHECK(o->stretch && o->squares, NOMEM, "optimizer: %lld stretches", LL(n));
-    for (int64_t k = 0; k < params_count(ps); k++) {
-        const Param *p = params_at(ps, k);
-        const bool plain = p->kind == PARAM_NORM || p->kind == PARAM_BIAS;
-        for (int64_t at = 0; at < p->n; at += STRETCH)
-            o->stretch[i++] = (Stretch){.offset = p->offset + at,
-                                        .n = p->n - at < STRETCH ? p->n - at : STRETCH,
-                                        .lr_scale = p->lr_scale,
-                                        .decays = !plain || o->common.decay_norms_and_biases};
-    }
-    o->n_stretch = n;
+    for (int64_t k = 0; k < params_count(ps); k++) list_stretches_of(o, params_at(ps, k));
 out:
     return rc;
 }
@@ -107,12 +145,17 @@ int64_t optim_bytes(const OptimDef *def, const OptimCommon *common, const ParamS
                     const Comm *c)
 {
     const int size = is_sharded(common, c) ? comm_size(c) : 1;
-    int64_t most = 0;
-    for (int r = 0; r < size; r++) {
-        const int64_t n = cut_at(ps, r + 1, size) - cut_at(ps, r, size);
-        if (n > most) most = n;
+    int64_t most = 0, bytes = 0, end = cut_at(ps, 1, size);
+    for (int64_t k = 0, r = 0; k < params_count(ps); k++) {
+        const Param *p = params_at(ps, k);
+        for (int64_t at = 0; at < p->n; at += STRETCH) {
+            if (p->offset + at >= end) bytes = 0;
+            while (p->offset + at >= end) end = cut_at(ps, (int)++r + 1, size);
+            bytes += stretch_bytes(p->n - at < STRETCH ? p->n - at : STRETCH, is_packed(def, p));
+            if (bytes > most) most = bytes;
+        }
     }
-    return def->n_slot * most * (int64_t)sizeof(float);
+    return def->n_slot * most;
 }
 
 static Status share_out(Optim *o, const ParamSet *ps)
@@ -124,6 +167,20 @@ static Status share_out(Optim *o, const ParamSet *ps)
     for (int r = 0; r <= size; r++) o->cut[r] = cut_at(ps, r, size);
     o->begin = o->cut[rank];
     o->end = o->cut[rank + 1];
+out:
+    return rc;
+}
+
+static Status create_slot(Optim *o, int i)
+{
+    Status rc = ST_OK;
+    o->slot[i] = mem_alloc((size_t)o->slot_bytes);
+    CHECK(o->slot[i], NOMEM, "optimizer %s: slot %s of %lld bytes", o->def->name, o->def->slot[i],
+          LL(o->slot_bytes));
+    if (o->def->packing[i] == SLOT_FLOAT) goto out;
+    o->quant[i] = mem_alloc(sizeof *o->quant[i]);
+    CHECK(o->quant[i], NOMEM, "optimizer %s: %zu bytes", o->def->name, sizeof *o->quant[i]);
+    quant8_init(o->quant[i], o->def->packing[i] == SLOT_SIGNED_8);
 out:
     return rc;
 }
@@ -142,12 +199,8 @@ Status optim_create(const OptimDef *def, const void *opts, const OptimCommon *co
     CHECK(o->opts, NOMEM, "optimizer %s: %zu bytes", def->name, def->opts_size);
     memcpy(o->opts, opts, def->opts_size);
     if (is_sharded(common, c)) TRY(share_out(o, ps));
-    for (int i = 0; i < def->n_slot; i++) {
-        o->slot[i] = mem_array(o->end - o->begin, sizeof(float));
-        CHECK(o->slot[i], NOMEM, "optimizer %s: slot %s of %lld numbers", def->name, def->slot[i],
-              LL(o->end - o->begin));
-    }
     TRY(list_stretches(o, ps));
+    for (int i = 0; i < def->n_slot; i++) TRY(create_slot(o, i));
     *out = o;
     o = NULL;
 out:
@@ -158,7 +211,10 @@ out:
 void optim_destroy(Optim *o)
 {
     if (!o) return;
-    for (int i = 0; i < OPTIM_MAX_SLOT; i++) mem_free(o->slot[i]);
+    for (int i = 0; i < OPTIM_MAX_SLOT; i++) {
+        mem_free(o->slot[i]);
+        mem_free(o->quant[i]);
+    }
     mem_free(o->squares);
     mem_free(o->stretch);
     mem_free(o->cut);
@@ -183,25 +239,65 @@ const int64_t *optim_cut(const Optim *o)
 
 float *optim_slot(const Optim *o, int i)
 {
-    return o->cut ? NULL : o->slot[i];
+    return o->cut || o->quant[i] ? NULL : (float *)(void *)o->slot[i];
 }
 
-static int64_t clamp(int64_t x, int64_t lo, int64_t hi)
+/* The slot's floats of a stretch that is not packed. */
+static float *floats_of(const Optim *o, int i, const Stretch *s)
 {
-    return x < lo ? lo : x > hi ? hi : x;
+    return (float *)(void *)(o->slot[i] + s->place);
+}
+
+/* Numbers [at, at + n) of a stretch that is packed; at is a multiple of the block. */
+static uint8_t *codes_of(const Optim *o, int i, const Stretch *s, int64_t at)
+{
+    return (uint8_t *)o->slot[i] + s->place + at;
+}
+
+static float *scales_of(const Optim *o, int i, const Stretch *s, int64_t at)
+{
+    return (float *)(void *)(o->slot[i] + s->place + code_bytes(s->n)) + at / QUANT8_BLOCK;
+}
+
+static void unpack(const Optim *o, int i, const Stretch *s, int64_t at, int64_t n, float *to)
+{
+    quant8_unpack(o->quant[i], n, codes_of(o, i, s, at), scales_of(o, i, s, at), to);
+}
+
+static void pack(const Optim *o, int i, const Stretch *s, int64_t at, int64_t n, const float *from,
+                 uint64_t noise)
+{
+    quant8_pack(o->quant[i], n, from, noise, codes_of(o, i, s, at), scales_of(o, i, s, at));
+}
+
+/* This rank's stretches among elements [first, first + n). */
+static bool is_held(const Optim *o, const Stretch *s, int64_t first, int64_t n)
+{
+    return is_mine(o, s) && first <= s->offset && s->offset < first + n;
 }
 
 void optim_slot_get(const Optim *o, int i, int64_t first, int64_t n, float *to)
 {
-    const int64_t begin = clamp(first, o->begin, o->end), end = clamp(first + n, o->begin, o->end);
-    memcpy(to + begin - first, o->slot[i] + begin - o->begin, (size_t)(end - begin) * sizeof *to);
+    for (const Stretch *s = o->stretch; s < o->stretch + o->n_stretch; s++) {
+        if (!is_held(o, s, first, n)) continue;
+        float *x = to + s->offset - first;
+        if (s->packed)
+            unpack(o, i, s, 0, s->n, x);
+        else
+            memcpy(x, floats_of(o, i, s), (size_t)s->n * sizeof *x);
+    }
 }
 
 void optim_slot_put(Optim *o, int i, int64_t first, int64_t n, const float *from)
 {
-    const int64_t begin = clamp(first, o->begin, o->end), end = clamp(first + n, o->begin, o->end);
-    memcpy(o->slot[i] + begin - o->begin, from + begin - first,
-           (size_t)(end - begin) * sizeof *from);
+    for (const Stretch *s = o->stretch; s < o->stretch + o->n_stretch; s++) {
+        if (!is_held(o, s, first, n)) continue;
+        const float *x = from + s->offset - first;
+        if (s->packed)
+            pack(o, i, s, 0, s->n, x, 0);
+        else
+            memcpy(floats_of(o, i, s), x, (size_t)s->n * sizeof *x);
+    }
 }
 
 int64_t optim_updates(const Optim *o)
@@ -226,11 +322,6 @@ static double sum_of_squares(const float *x, int64_t n)
     return sum;
 }
 
-static bool is_mine(const Optim *o, const Stretch *s)
-{
-    return o->begin <= s->offset && s->offset < o->end;
-}
-
 double optim_grad_norm(Optim *o, const float *grad, double scale)
 {
     double sum = 0.0;
@@ -245,6 +336,29 @@ double optim_grad_norm(Optim *o, const float *grad, double scale)
     return sqrt(sum) * scale;
 }
 
+/* For the numbers from `first` on in the t-th update. What has a sign changes by more than the
+ * distance of two values at most steps; a sum of squares may change by a thousandth of itself. */
+static uint64_t noise_at(const Quant8 *q, int64_t first, int64_t t)
+{
+    return q->has_sign ? 0 : rng_at((uint64_t)t, 0, (uint64_t)first) | 1;
+}
+
+/* Slots are unpacked, updated and packed again, a few blocks at a time. */
+static void update_packed(const Optim *o, const Stretch *s, OptimCall c)
+{
+    float slot[OPTIM_MAX_SLOT][PACKED_RUN];
+    for (int i = 0; i < o->def->n_slot; i++) c.slot[i] = slot[i];
+    for (int64_t at = 0; at < s->n; at += PACKED_RUN) {
+        c.n = s->n - at < PACKED_RUN ? s->n - at : PACKED_RUN;
+        for (int i = 0; i < o->def->n_slot; i++) unpack(o, i, s, at, c.n, slot[i]);
+        o->def->step(o->opts, &c);
+        for (int i = 0; i < o->def->n_slot; i++)
+            pack(o, i, s, at, c.n, slot[i], noise_at(o->quant[i], s->offset + at, c.t));
+        c.p += c.n;
+        c.g += c.n;
+    }
+}
+
 /* Rank: local. */
 static void update_stretch(const Optim *o, const Stretch *s, OptimCall c)
 {
@@ -253,7 +367,11 @@ static void update_stretch(const Optim *o, const Stretch *s, OptimCall c)
     c.g += s->offset;
     c.lr *= s->lr_scale;
     c.weight_decay = s->decays ? o->common.weight_decay : 0.0;
-    for (int i = 0; i < o->def->n_slot; i++) c.slot[i] = o->slot[i] + s->offset - o->begin;
+    if (s->packed) {
+        update_packed(o, s, c);
+        return;
+    }
+    for (int i = 0; i < o->def->n_slot; i++) c.slot[i] = floats_of(o, i, s);
     o->def->step(o->opts, &c);
 }
 

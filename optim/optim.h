@@ -20,12 +20,20 @@ typedef struct OptimCall {
     int64_t t;
 } OptimCall;
 
+/* How a slot is kept between steps; a rule sees floats. */
+typedef enum SlotPacking {
+    SLOT_FLOAT,
+    SLOT_SIGNED_8, /* quant8.h; vectors, and parameters below 4096 numbers, stay floats */
+    SLOT_UNSIGNED_8
+} SlotPacking;
+
 typedef struct OptimDef {
     const char *name;    /* the word of optim: */
     const OptSpec *opts; /* its own options, beside OPTIM_COMMON_OPTS */
     size_t opts_size;
     int n_slot;
-    const char *slot[OPTIM_MAX_SLOT]; /* "m", "v": names in the checkpoint */
+    const char *slot[OPTIM_MAX_SLOT];    /* "m", "v": names in the checkpoint */
+    SlotPacking packing[OPTIM_MAX_SLOT]; /* all in 8 bits, or none */
     /* Element-wise, so any cut into stretches gives the same bits. */
     void (*step)(const void *opts, const OptimCall *c);
 } OptimDef;
@@ -65,7 +73,8 @@ void optim_set_updates(Optim *o, int64_t t);
 const int64_t *optim_cut(const Optim *o);
 
 /* A slot has params_flat_n numbers, laid out as the ParamSet. Of elements [first, first + n) of slot
- * i, what this rank holds is written to `to`, or taken from `from`; the others are left alone.
+ * i, which are those of whole parameters, what this rank holds is written to `to`, or taken from
+ * `from`; the others are left alone. What was got and is put back gives the same bits.
  * Rank: local. */
 void optim_slot_get(const Optim *o, int i, int64_t first, int64_t n, float *to);
 void optim_slot_put(Optim *o, int i, int64_t first, int64_t n, const float *from);

@@ -11,15 +11,11 @@
  * updates later with 1 - b2^t0 b2'^s: one from the start when b2^t0 is small. 1 - b2'^t would be
  * wrong there: with 0.95, then 0.999 at t0 = 200 it makes the first step of the branch 2.3 times
  * too short. */
-#include "optim/optim.h"
+#include "optim/optim_adamw.h"
 #include <math.h>
 
-typedef struct AdamwOpts {
-    double adam_beta1, adam_beta2, adam_epsilon;
-} AdamwOpts;
-
 // clang-format off
-static const OptSpec ADAMW_OPTS[] = {
+const OptSpec ADAMW_OPTS[] = {
     OPT_F64(AdamwOpts, adam_beta1,   0.9,  0, 0.999999, "decay of the running mean of the gradient"),
     OPT_F64(AdamwOpts, adam_beta2,   0.95, 0, 0.999999, "decay of the running mean of its square"),
     OPT_F64(AdamwOpts, adam_epsilon, 1e-8, 0, 1,        "added to the root of that mean"),
@@ -27,7 +23,7 @@ static const OptSpec ADAMW_OPTS[] = {
 };
 // clang-format on
 
-static void adamw_step(const void *opts, const OptimCall *c)
+void adamw_step(const void *opts, const OptimCall *c)
 {
     const AdamwOpts *o = opts;
     const double b2 = c->beta2 < 0.0 ? o->adam_beta2 : c->beta2;

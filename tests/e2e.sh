@@ -39,30 +39,30 @@ ranks) # ranks and threads change who computes what, never the bits
         same "losses of v2" "$(metric_steps "$dir/r1:1/v2/metrics.jsonl" branch | digest)" \
             "$(metric_steps "$out/v2/metrics.jsonl" branch | digest)"
     done ;;
-sharded) # who holds the optimizer's state changes no bit: clipped, averaged, adamw or sgd, gone on with other ranks, run again
+sharded) # who holds the optimizer's state changes no bit: clipped, averaged, gone on with other ranks, run again
     set -f
-    options="max_grad_norm=0.05 average_main=true average_every=2 save_steps=4 model.hidden_size=96"
-    for optim in adamw sgd; do
-        # shellcheck disable=SC2086  # words
-        for np in 1 2 3 4; do
-            for shard in true false; do
-                out="$dir/$optim$np$shard"
-                expect_run 1 --np $np "output_dir=$out" "optim=$optim" "shard_optimizer=$shard" $options
-                same "$optim: state at the branch point, $np ranks, shared out: $shard" "$(state "$dir/${optim}1true/branch-points/v1")" "$(state "$out/branch-points/v1")"
-                same "$optim: v1" "$(payload "$dir/${optim}1true/releases/v1")" "$(payload "$out/releases/v1")"
-                same "$optim: mean of the main path" "$(payload "$dir/${optim}1true/releases/v1-averaged")" "$(payload "$out/releases/v1-averaged")"
-                same "$optim: losses" "$(metric_steps "$dir/${optim}1true/v1/metrics.jsonl" branch | digest)" "$(metric_steps "$out/v1/metrics.jsonl" branch | digest)"
-                norms() { sed -n 's/.*"grad_norm": *\([^,}]*\).*/\1/p' "$1/v1/metrics.jsonl"; }
-                same "$optim: gradient norms" "$(norms "$dir/${optim}1true" | digest)" "$(norms "$out" | digest)"
-            done
+    options="max_grad_norm=0.05 average_main=true average_every=2 model.hidden_size=96"
+    norms() { sed -n 's/.*"grad_norm": *\([^,}]*\).*/\1/p' "$1/v1/metrics.jsonl"; }
+    for optim in adamw adamw_8bit; do
+        one="$dir/$optim-1-true"
+        for layout in 1-true 2-true 2-false 3-true 4-true; do # ranks, shared out or not
+            out="$dir/$optim-$layout"
+            # shellcheck disable=SC2086  # words
+            expect_run 1 --np "${layout%-*}" "output_dir=$out" "optim=$optim" "shard_optimizer=${layout#*-}" $options
+            same "$optim, $layout: state at the branch point" "$(state "$one/branch-points/v1")" "$(state "$out/branch-points/v1")"
+            same "v1" "$(payload "$one/releases/v1")" "$(payload "$out/releases/v1")"
+            same "mean of the main path" "$(payload "$one/releases/v1-averaged")" "$(payload "$out/releases/v1-averaged")"
+            same "losses" "$(metric_steps "$one/v1/metrics.jsonl" branch | digest)" "$(metric_steps "$out/v1/metrics.jsonl" branch | digest)"
+            same "gradient norms" "$(norms "$one" | digest)" "$(norms "$out" | digest)"
         done
-        norms "$out" | awk '$1 <= 0.05 {exit 1} END {exit NR < 30}' || fail "a step was not clipped"
-        rm -r "$dir/${optim}3true/releases/v1" "$dir/${optim}3true/branches/v1/step-000028" # as if it had been stopped before
+        norms "$one" | awk '$1 <= 0.05 {exit 1} END {exit NR < 30}' || fail "a step was not clipped"
+        out="$dir/$optim-3-true"
+        rm -r "$out/releases/v1" "$out/branches/v1/step-000028" # as if it had been stopped before
         # shellcheck disable=SC2086
-        expect_run 1 --np 2 "output_dir=$dir/${optim}3true" "optim=$optim" $options
-        same "$optim: v1, begun on 3 ranks, ended on 2" "$(payload "$dir/${optim}1true/releases/v1")" "$(payload "$dir/${optim}3true/releases/v1")"
-        same "$optim: its last state" "$(state "$dir/${optim}1true/branches/v1/step-000028")" "$(state "$dir/${optim}3true/branches/v1/step-000028")"
-        "$MPIEXEC" -n 3 "$TRAINER" verify "$dir/${optim}1true/main/step-000008" --replay 4 >"$dir/replay.log" 2>&1 ||
+        expect_run 1 --np 2 "output_dir=$out" "optim=$optim" $options
+        same "$optim: v1, begun on 3 ranks, ended on 2" "$(payload "$one/releases/v1")" "$(payload "$out/releases/v1")"
+        same "its last state" "$(state "$one/branches/v1/step-000028")" "$(state "$out/branches/v1/step-000028")"
+        "$MPIEXEC" -n 3 "$TRAINER" verify "$one/main/step-000008" --replay 4 >"$dir/replay.log" 2>&1 ||
             { cat "$dir/replay.log"; fail "$optim: three ranks do not replay what one has run"; }
         say "$optim: $(grep equal "$dir/replay.log" | head -n 1)"
     done ;;

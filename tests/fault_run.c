@@ -26,6 +26,7 @@ static RunConfig *read_config(const char *dir)
                    "        num_attention_heads: 1, vocab_size: 256}\n"
                    "max_seq_length: 16\n"
                    "global_batch_size: 4\n"
+                   "optim: adamw_8bit\n"
                    "save_steps: 5\n"
                    "save_total_limit: 1\n"
                    "eval_steps: 4\n"

@@ -252,7 +252,7 @@ static const struct {
     {BASE "momentum: 0.9\n",
      "x.yaml:4: momentum: belongs to optim: sgd, this run has optim: adamw"},
     {BASE "adam_beta1: 0.9\noptim: sgd\n",
-     "x.yaml:4: adam_beta1: belongs to optim: adamw, this run has optim: sgd"},
+     "x.yaml:4: adam_beta1: belongs to optim: adamw, adamw_8bit, this run has optim: sgd"},
     {BASE "wsd_decay_fraction: 0.1\n",
      "belongs to lr_scheduler_type: wsd, this run has lr_scheduler_type: cosine"},
     {BASE "seed: 1\nseed: 2\n",
@@ -299,7 +299,8 @@ static const struct {
     {BASE "seed: 1111111111111111111111111111111111111111111111111111111111111111111111\n",
      "found a text of 70 bytes"},
     {BASE "optim: [adamw]\n", "x.yaml:4: optim: found a list, expected a name"},
-    {BASE "optim: adam\n", "x.yaml:4: optim: found \"adam\", expected one of adamw, sgd"},
+    {BASE "optim: adam\n",
+     "x.yaml:4: optim: found \"adam\", expected one of adamw, adamw_8bit, sgd"},
     {BASE "lr_scheduler_type: cosin\n",
      "x.yaml:4: lr_scheduler_type: found \"cosin\", expected one of constant, linear"},
     {BASE "on_nonfinite: panic\n", "found \"panic\", expected one of stop|skip"},
@@ -457,8 +458,9 @@ START_TEST(refuses_bad_overrides)
         {"report_to=[jsonl", "command line: report_to=[jsonl:2: found no YAML", ST_CONFIG},
         {"run_name=\xff", "found bytes that are no UTF-8", ST_CONFIG},
         {"warmup_ratio=2", "expected a share below 1", ST_CONFIG},
-        {"lora_r=8", "command line: lora_r: belongs to finetuning_type: lora, this run has "
-                     "finetuning_type: full",
+        {"lora_r=8",
+         "command line: lora_r: belongs to finetuning_type: lora, this run has "
+         "finetuning_type: full",
          ST_CONFIG},
     };
     static const char TEXT[] = BASE "seed: 1\n";

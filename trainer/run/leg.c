@@ -301,12 +301,12 @@ static SaveNote save_note(const LegRun *r, const char *kind)
                       .numerics = r->numerics};
 }
 
-/* Slots that the ranks share out stand whole in every rank while they are saved, in the place of
- * the gradients. */
+/* Slots that the ranks share out, or that are packed, stand whole in every rank while they are
+ * saved, in the place of the gradients. */
 static Status begin_save(LegRun *r, const SaveNote *note, bool with_optimizer, const char *dir,
                          bool background, CkptWrite **save)
 {
-    if (with_optimizer && optim_cut(r->state->optim)) stepper_rest(r->stepper);
+    if (with_optimizer && !optim_slot(r->state->optim, 0)) stepper_rest(r->stepper);
     return state_save_begin(r->comm, r->state, note, with_optimizer, dir, background, save);
 }
 

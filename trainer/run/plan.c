@@ -68,7 +68,7 @@ static bool copies_state(const Plan *p)
     return false;
 }
 
-/* Beside the rest, by the account of one moment: slots that are shared out stand gathered where the gradients were,
+/* Beside the rest, by the account of one moment: slots that are shared out or packed stand whole where the gradients were,
  * then copied with the rest of the state, whose copy outlives them. */
 static int64_t saving_bytes(const Plan *p, int64_t vector)
 {

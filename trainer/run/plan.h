@@ -14,7 +14,7 @@ typedef struct PlanMemory {
     int64_t frozen, mapped; /* the others: copies of this rank; in files, one copy for a node */
     int64_t gradients, optimizer, average, activations, data;
     int64_t saving; /* beside the rest while a checkpoint is written: a part, what checks it, a copy
-                     * of the state; slots that are shared out, once gathered, less the gradients */
+                     * of the state; slots that are shared out or packed, once whole, less the gradients */
     int64_t total;  /* the sum */
     int64_t node;   /* of all ranks of this node; what is mapped once */
 } PlanMemory;
