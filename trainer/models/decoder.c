@@ -27,8 +27,8 @@ Status rotary_attention_forward(Tape *t, const RotaryAttention *a, const Piece *
     TRY(linear_forward(t, p, &a->q_proj, q, &q)); /* (n,H*D) */
     TRY(linear_forward(t, p, &a->k_proj, x, &k)); /* (N,Hkv*D) */
     TRY(linear_forward(t, p, &a->v_proj, x, &v));
-    if (a->q_norm) TRY(norm_forward(t, a->q_norm, c->rms_norm_eps, q, &q));
-    if (a->k_norm) TRY(norm_forward(t, a->k_norm, c->rms_norm_eps, k, &k));
+    if (a->q_norm) TRY(norm_forward(t, a->q_norm, 0, c->rms_norm_eps, q, &q));
+    if (a->k_norm) TRY(norm_forward(t, a->k_norm, 0, c->rms_norm_eps, k, &k));
     TRY(tape_rope_over(t, q, &p->rope, asked->pos, c->num_attention_heads, &q));
     TRY(tape_rope_over(t, k, &p->rope, p->all.pos, c->num_key_value_heads, &k));
     TRY(attention_forward(t, p, a->o_proj.site->layer, keys, q, k, v, &h)); /* (n,H*D) */
@@ -74,13 +74,13 @@ Status decoder_block(const void *net, int64_t layer, Tape *t, const Piece *p, Te
     const Queries *q = piece_queries(p, layer);
     const double eps = p->cfg->rms_norm_eps;
     Tensor *norm, *h;
-    TRY(norm_forward_brief(t, l->input_layernorm, eps, x, &norm));
+    TRY(norm_forward_brief(t, l->input_layernorm, 0, eps, x, &norm));
     TRY(rotary_attention_forward(t, &l->attention, p, q, l->windowed ? &q->window : &q->attention,
                                  norm, &h));
     tape_forget(t, norm);
     TRY(queries_pick(t, q, x, &x));
     TRY(tape_add_over(t, h, x, &x));
-    TRY(norm_forward_brief(t, l->post_attention_layernorm, eps, x, &norm));
+    TRY(norm_forward_brief(t, l->post_attention_layernorm, 0, eps, x, &norm));
     TRY(gated_mlp_forward(t, &l->mlp, ACT_SILU, p, norm, &h));
     tape_forget(t, norm);
     TRY(tape_add_over(t, h, x, y));
@@ -90,7 +90,7 @@ out:
 
 Status decoder_leave(const void *net, Tape *t, const Piece *p, Tensor *x, Tensor **y)
 {
-    return norm_forward(t, ((const Decoder *)net)->ends.norm, p->cfg->rms_norm_eps, x, y);
+    return norm_forward(t, ((const Decoder *)net)->ends.norm, 0, p->cfg->rms_norm_eps, x, y);
 }
 
 const Param *decoder_head(const void *net)

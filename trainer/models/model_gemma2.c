@@ -28,22 +28,12 @@ enum { NORM_OFFSET = 1 };
 
 static Status gemma2_norm(Tape *t, const Piece *p, const Param *w, Tensor *x, Tensor **y)
 {
-    Status rc = ST_OK;
-    Tensor *scale;
-    TRY(tape_param(t, w, &scale));
-    TRY(tape_rmsnorm_offset(t, x, scale, NORM_OFFSET, p->cfg->rms_norm_eps, y));
-out:
-    return rc;
+    return norm_forward(t, w, NORM_OFFSET, p->cfg->rms_norm_eps, x, y);
 }
 
 static Status gemma2_norm_brief(Tape *t, const Piece *p, const Param *w, Tensor *x, Tensor **y)
 {
-    Status rc = ST_OK;
-    Tensor *scale;
-    TRY(tape_param(t, w, &scale));
-    TRY(tape_rmsnorm_brief(t, x, scale, NORM_OFFSET, p->cfg->rms_norm_eps, y));
-out:
-    return rc;
+    return norm_forward_brief(t, w, NORM_OFFSET, p->cfg->rms_norm_eps, x, y);
 }
 
 static Status gemma2_enter(const void *net, Tape *t, const Piece *p, Tensor **x)

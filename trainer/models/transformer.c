@@ -158,46 +158,50 @@ Status linear_forward_passing(Tape *t, const Piece *p, const Linear *l, Tensor *
     return run_linear(t, p, l, true, x, y);
 }
 
-Status norm_forward(Tape *t, const Param *w, double eps, Tensor *x, Tensor **y)
+static Status run_norm(Tape *t, const Param *w, double w_offset, double eps, bool brief, Tensor *x,
+                       Tensor **y)
 {
     Status rc = ST_OK;
     Tensor *scale;
     TRY(tape_param(t, w, &scale));
-    TRY(tape_rmsnorm(t, x, scale, eps, y));
+    TRY(brief ? tape_rmsnorm_brief(t, x, scale, w_offset, eps, y)
+              : tape_rmsnorm_offset(t, x, scale, w_offset, eps, y));
 out:
     return rc;
 }
 
-Status norm_forward_brief(Tape *t, const Param *w, double eps, Tensor *x, Tensor **y)
+Status norm_forward(Tape *t, const Param *w, double w_offset, double eps, Tensor *x, Tensor **y)
 {
-    Status rc = ST_OK;
-    Tensor *scale;
-    TRY(tape_param(t, w, &scale));
-    TRY(tape_rmsnorm_brief(t, x, scale, 0, eps, y));
-out:
-    return rc;
+    return run_norm(t, w, w_offset, eps, false, x, y);
 }
 
-Status layernorm_forward_brief(Tape *t, const LayerNorm *norm, double eps, Tensor *x, Tensor **y)
+Status norm_forward_brief(Tape *t, const Param *w, double w_offset, double eps, Tensor *x,
+                          Tensor **y)
+{
+    return run_norm(t, w, w_offset, eps, true, x, y);
+}
+
+static Status run_layernorm(Tape *t, const LayerNorm *norm, double eps, bool brief, Tensor *x,
+                            Tensor **y)
 {
     Status rc = ST_OK;
     Tensor *scale, *shift;
     TRY(tape_param(t, norm->weight, &scale));
     TRY(tape_param(t, norm->bias, &shift));
-    TRY(tape_layernorm_brief(t, x, scale, shift, eps, y));
+    TRY(brief ? tape_layernorm_brief(t, x, scale, shift, eps, y)
+              : tape_layernorm(t, x, scale, shift, eps, y));
 out:
     return rc;
 }
 
 Status layernorm_forward(Tape *t, const LayerNorm *norm, double eps, Tensor *x, Tensor **y)
 {
-    Status rc = ST_OK;
-    Tensor *scale, *shift;
-    TRY(tape_param(t, norm->weight, &scale));
-    TRY(tape_param(t, norm->bias, &shift));
-    TRY(tape_layernorm(t, x, scale, shift, eps, y));
-out:
-    return rc;
+    return run_layernorm(t, norm, eps, false, x, y);
+}
+
+Status layernorm_forward_brief(Tape *t, const LayerNorm *norm, double eps, Tensor *x, Tensor **y)
+{
+    return run_layernorm(t, norm, eps, true, x, y);
 }
 
 Status table_forward(Tape *t, const Param *table, const int32_t *ids, int64_t n, int64_t pad_id,

@@ -91,10 +91,12 @@ CHECKED Status linear_forward(Tape *t, const Piece *p, const Linear *l, Tensor *
 /* The same for a y whose readers keep what they want of it (tape_call_passing); then it is forgotten. */
 CHECKED Status linear_forward_passing(Tape *t, const Piece *p, const Linear *l, Tensor *x,
                                       Tensor **y);
-CHECKED Status norm_forward(Tape *t, const Param *w, double eps, Tensor *x, Tensor **y);
+CHECKED Status norm_forward(Tape *t, const Param *w, double w_offset, double eps, Tensor *x,
+                            Tensor **y);
 CHECKED Status layernorm_forward(Tape *t, const LayerNorm *norm, double eps, Tensor *x, Tensor **y);
 /* The same for a y that is forgotten when its readers are done (tape_forget). */
-CHECKED Status norm_forward_brief(Tape *t, const Param *w, double eps, Tensor *x, Tensor **y);
+CHECKED Status norm_forward_brief(Tape *t, const Param *w, double w_offset, double eps, Tensor *x,
+                                  Tensor **y);
 CHECKED Status layernorm_forward_brief(Tape *t, const LayerNorm *norm, double eps, Tensor *x,
                                        Tensor **y);
 CHECKED Status table_forward(Tape *t, const Param *table, const int32_t *ids, int64_t n,

@@ -118,7 +118,7 @@ out:
     return rc;
 }
 
-/* Of an entry of the list that has no val: its slot, and the parameter it belongs to. */
+/* The parameter that an entry of the list belongs to, and its slot where it has no val. */
 static int slot_of(const TrainState *s, int64_t entry, const Param **p)
 {
     const int64_t n = params_count(s->net.params);
@@ -249,13 +249,6 @@ static void remember_base(TrainState *s, const json_t *extra)
         snprintf(s->net.base_sha256, sizeof s->net.base_sha256, "%s", sha256 ? sha256 : "");
 }
 
-static int64_t n_elem(const CkptTensor *t)
-{
-    int64_t n = 1;
-    for (int d = 0; d < t->n_dim; d++) n *= t->dim[d];
-    return n;
-}
-
 /* A tensor that this rank holds a part of, if any, through a copy. */
 static Status read_slot(Ckpt *k, TrainState *s, const TensorList *l, int64_t entry)
 {
@@ -263,8 +256,8 @@ static Status read_slot(Ckpt *k, TrainState *s, const TensorList *l, int64_t ent
     const CkptTensor *t = &l->t[entry];
     const Param *p;
     const int slot = slot_of(s, entry, &p);
-    float *val = mem_array(n_elem(t), sizeof *val);
-    CHECK(val, NOMEM, "%s: %lld floats", t->name, LL(n_elem(t)));
+    float *val = mem_array(p->n, sizeof *val);
+    CHECK(val, NOMEM, "%s: %lld floats", t->name, LL(p->n));
     TRY(ckpt_read(k, t->name, t->n_dim, t->dim, val));
     optim_slot_put(s->optim, slot, p->offset, p->n, val);
 out:
@@ -332,8 +325,8 @@ static Status compare_tensor(Ckpt *k, const char *dir, const TrainState *s, cons
     Status rc = ST_OK;
     const CkptTensor *t = &l->t[entry];
     const Param *p;
-    const int64_t n = n_elem(t);
     const int slot = slot_of(s, entry, &p);
+    const int64_t n = p->n;
     int64_t same = 0;
     float *theirs = mem_array(n, sizeof *theirs), *mine = mem_array(n, sizeof *mine);
     CHECK(theirs && mine, NOMEM, "%s: %lld floats", t->name, LL(n));

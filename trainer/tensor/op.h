@@ -149,8 +149,7 @@ typedef struct LayernormArg {
 } LayernormArg;
 typedef struct ActivationArg {
     Activation f;
-    bool
-        keeps; /* gated: what the backward wants of x and up is in `saved`, in bf16 where products are */
+    bool keeps; /* gated: `saved` has what the backward wants of x and up, as pairs under bf16 */
 } ActivationArg;
 typedef struct AddArg {
     double c; /* y = a + c b */

@@ -36,10 +36,9 @@ out:
     return rc;
 }
 
-static void keep_row(OpCall *k, int64_t n, const real *x, const real *u)
+static void keep_row(OpCall *k, const PairKernels *pairs, int64_t n, const real *x, const real *u)
 {
     const int64_t I = k->out->dim[1];
-    const PairKernels *pairs = pair_storage();
     if (pairs) {
         pairs->across(I, x, u, k->saved + n * I);
         return;
@@ -48,35 +47,36 @@ static void keep_row(OpCall *k, int64_t n, const real *x, const real *u)
     memcpy(k->saved + (2 * n + 1) * I, u, (size_t)I * sizeof *u);
 }
 
-/* x and up of row n as they were kept; they may lie in the thread's scratch. */
-static void kept_row(const OpCall *k, int64_t n, const real **x, const real **u)
+/* x and up of row n, as they come or as they were kept; these may lie in the thread's scratch. */
+static void row_of(const OpCall *k, const PairKernels *pairs, bool kept, int64_t n, const real **x,
+                   const real **u)
 {
     const int64_t I = k->out->dim[1];
-    const PairKernels *pairs = pair_storage();
-    *x = k->saved + 2 * n * I;
-    *u = *x + I;
-    if (!pairs) return;
-    real *room = op_thread_scratch(k);
-    pairs->apart(I, k->saved + n * I, room, room + I);
-    *x = room;
-    *u = room + I;
+    if (!kept) {
+        *x = k->in[0]->val + n * I;
+        *u = k->n_in == 2 ? k->in[1]->val + n * I : NULL;
+    } else if (pairs) {
+        real *room = op_thread_scratch(k);
+        pairs->apart(I, k->saved + n * I, room, room + I);
+        *x = room;
+        *u = room + I;
+    } else {
+        *x = k->saved + 2 * n * I;
+        *u = *x + I;
+    }
 }
 
 static void activation_fwd(OpCall *k)
 {
     const Activation f = ((const ActivationArg *)k->arg)->f;
     const int64_t N = k->out->dim[0], I = k->out->dim[1];
+    const PairKernels *pairs = pair_storage();
     const bool keep = keeps(k), again = keep && !k->in[0]->val;
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < N; n++) {
         const real *x, *u;
-        if (again) {
-            kept_row(k, n, &x, &u);
-        } else {
-            x = k->in[0]->val + n * I;
-            u = k->n_in == 2 ? k->in[1]->val + n * I : NULL;
-            if (keep) keep_row(k, n, x, u);
-        }
+        row_of(k, pairs, again, n, &x, &u);
+        if (keep && !again) keep_row(k, pairs, n, x, u);
         kernels()->act(f, I, x, u, k->out->val + n * I);
     }
 }
@@ -85,18 +85,14 @@ static void activation_bwd(OpCall *k)
 {
     const Activation f = ((const ActivationArg *)k->arg)->f;
     const int64_t N = k->out->dim[0], I = k->out->dim[1];
+    const PairKernels *pairs = pair_storage();
     Tensor *gate = k->in[0], *up = k->n_in == 2 ? k->in[1] : NULL;
-    const bool keep = keeps(k);
+    const bool kept = keeps(k);
     if (!gate->grad && !(up && up->grad)) return;
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < N; n++) {
         const real *x, *u;
-        if (keep) {
-            kept_row(k, n, &x, &u);
-        } else {
-            x = gate->val + n * I;
-            u = up ? up->val + n * I : NULL;
-        }
+        row_of(k, pairs, kept, n, &x, &u);
         kernels()->act_bwd(f, I, x, u, k->out->grad + n * I,
                            gate->grad ? grad_rows(gate, n, 1) : NULL,
                            up && up->grad ? grad_rows(up, n, 1) : NULL);

@@ -198,13 +198,14 @@ static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, co
         needs_grad |= in[i]->needs_grad;
     }
     const bool keep = needs_grad && t->recording;
-    const bool recycled = /* what is not recorded goes with its block, or stays */
-        (place == BRIEF || place == PASSING) && keep;
+    /* What is not recorded goes with its block, or stays. */
+    const bool made_again = place == BRIEF && keep,
+               recycled = made_again || (place == PASSING && keep);
     TRY(op->shape(k));
     k->n_scratch = tape_round(k->n_scratch);
     k->n_scratch_thread = tape_round(k->n_scratch_thread);
     out->needs_grad = needs_grad;
-    out->may_be_overwritten = !op->bwd_reads_out && !(recycled && place == BRIEF);
+    out->may_be_overwritten = !op->bwd_reads_out && !made_again;
     out->recycled = recycled;
     if (place == OVER_FIRST) {
         out->val = in[0]->val;
@@ -227,7 +228,7 @@ static Status tape_run(Tape *t, const OpDef *op, int n_in, Tensor *const *in, co
     if (keep) {
         Record *made;
         TRY(tape_record(t, &rec, &made));
-        if (recycled && place == BRIEF) out->maker = made;
+        if (made_again) out->maker = made;
         k = &made->call;
         mark = arena_mark(&t->values);
     }

@@ -42,9 +42,10 @@ CHECKED Status tape_block(Tape *t, TapeBlockFn fn, const void *ctx, size_t ctx_b
 CHECKED Status tape_call(Tape *t, const OpDef *op, int n_in, Tensor *const *in, const void *arg,
                          size_t arg_bytes, Tensor **y);
 
-/* The same for an op that adds to its first input, or turns it in its place: y lies where in[0] lay, and takes over its gradient, so that neither is
- * copied. Nobody else may read in[0]; where its maker's backward would (bwd_reads_out), or it is a leaf, y lies apart. The
- * op reads in[0]->val only to write out->val, and in bwd, when in[0]->grad == out->grad, makes the one of the other there. */
+/* The same for an op that adds to its first input, or turns it: y lies where in[0] lay, and takes over its gradient, so that
+ * neither is copied. Nobody else may read in[0]; where its maker's backward would (bwd_reads_out), or it is a leaf, y lies
+ * apart. The op reads in[0]->val only to write out->val, and in bwd, when in[0]->grad == out->grad, makes the one of the
+ * other there. */
 CHECKED Status tape_call_over(Tape *t, const OpDef *op, int n_in, Tensor *const *in,
                               const void *arg, size_t arg_bytes, Tensor **y);
 
