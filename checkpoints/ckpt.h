@@ -66,6 +66,9 @@ int64_t ckpt_disk_bytes(const CkptTensor *t, int64_t n_tensor);
  * slice that is read back. */
 int64_t ckpt_write_bytes(int64_t n_bytes);
 
+int64_t
+ckpt_n_writer(int64_t n_bytes); /* ranks, if there are enough, that write a part of such a state */
+
 typedef struct Ckpt Ckpt; /* an open checkpoint */
 
 /* Parses the manifest, checks its digest and the lengths of the parts. The SHA-256 of a part is

@@ -80,6 +80,15 @@ static int64_t saving_bytes(const Plan *p, int64_t vector)
     return write + (gathered > 0 ? gathered : 0);
 }
 
+/* Ranks of a node that write no part of a checkpoint have none in memory. */
+static int64_t unwritten_bytes(const Plan *p)
+{
+    const PlanMemory *m = &p->memory;
+    const int64_t state = m->weights * (1 + p->job->cfg->optim_def->n_slot) + m->average,
+                  idle = comm_node_size(p->job->comm) - ckpt_n_writer(state);
+    return idle > 0 ? idle * (ckpt_write_bytes(state) - ckpt_write_bytes(0)) : 0;
+}
+
 static void plan_memory(Plan *p)
 {
     const RunConfig *cfg = p->job->cfg;
@@ -103,7 +112,8 @@ static void plan_memory(Plan *p)
     m->saving = saving_bytes(p, vector);
     m->total = m->program + m->weights + m->frozen + m->mapped + m->gradients + m->optimizer +
                m->average + m->activations + m->data + m->saving;
-    m->node = (m->total - m->mapped) * comm_node_size(p->job->comm) + m->mapped;
+    m->node =
+        (m->total - m->mapped) * comm_node_size(p->job->comm) + m->mapped - unwritten_bytes(p);
 }
 
 /* ---- disk ---- */

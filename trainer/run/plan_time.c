@@ -6,6 +6,7 @@
 #include "trainer/run/step.h"
 #include <math.h>
 #include <omp.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static const double ENOUGH_S = 1.5, MOST_S = 3.0; /* of passes together; of one pass, by estimate */
@@ -41,28 +42,33 @@ out:
     return rc;
 }
 
-/* The mean over as many micro-batches as fit into ENOUGH_S; the first one, which warms up, counts
- * only when there is no other. Rank: local. */
+static int by_size(const void *x, const void *y)
+{
+    const double *a = x, *b = y;
+    return (*a > *b) - (*a < *b);
+}
+
+/* The median of as many micro-batches as fit into ENOUGH_S, two at least, behind one that warms up. Rank: local. */
 static Status time_micro(const Job *job, Bench *b, double *micro_s)
 {
     Status rc = ST_OK;
     const Version *v = job_own(job);
-    const double start_s = clock_s();
-    double begin_s = start_s, now_s = start_s;
+    enum { LEAST = 3, MOST = 65 };
+    double pass_s[MOST], all_s = 0;
     int64_t n = 0;
     float *grad = tree_sum_alone(b->sum);
     CHECK(grad, NOMEM, "gradient: %lld floats", LL(params_flat_n(b->state->net.params)));
     params_bind_grad(b->state->net.params, grad);
-    do {
+    for (; n < LEAST || (n < MOST && all_s < ENOUGH_S); n++) {
         double loss;
-        if (n == 1) begin_s = now_s;
+        const double begin_s = clock_s();
         for (int64_t row = 0; row < b->batch->B; row++)
             version_row(v, version_sample(v, n * b->batch->B + row), row, b->batch);
         TRY(model_loss(b->state->net.model, b->tape, b->batch, true, &loss, NULL));
-        now_s = clock_s();
-        n++;
-    } while (now_s - start_s < ENOUGH_S);
-    *micro_s = (now_s - begin_s) / (double)(n > 1 ? n - 1 : 1);
+        all_s += pass_s[n] = clock_s() - begin_s;
+    }
+    qsort(pass_s + 1, (size_t)n - 1, sizeof *pass_s, by_size);
+    *micro_s = pass_s[1 + (n - 2) / 2];
 out:
     params_bind_grad(b->state->net.params, NULL);
     return rc;
