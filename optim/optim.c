@@ -105,7 +105,8 @@ static void list_stretches_of(Optim *o, const Param *p)
                        .n = p->n - at < STRETCH ? p->n - at : STRETCH,
                        .place = o->slot_bytes,
                        .lr_scale = p->lr_scale,
-                       .decays = !plain || o->common.decay_norms_and_biases,
+                       .decays =
+                           p->kind != PARAM_GATE && (!plain || o->common.decay_norms_and_biases),
                        .packed = is_packed(o->def, p)};
         if (is_mine(o, s)) o->slot_bytes += stretch_bytes(s->n, s->packed);
     }

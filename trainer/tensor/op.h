@@ -181,6 +181,23 @@ typedef struct AttentionArg {
     double
         softcap; /* scores become softcap tanh(score / softcap), before masking; 0: they do not */
 } AttentionArg;
+/* Compressed memories: one for each group of equally many tokens and key head (op_memory_read.c). */
+typedef struct MemoryArg {
+    int64_t n_group, n_head, n_kv_head, head_dim;
+    double eps;           /* beside the normaliser */
+    bool delta;           /* update: by the delta rule */
+    const uint8_t *takes; /* (N) read: does the query read; update: is the key taken up */
+    const uint8_t *keeps; /* (n_group) update: 0: the memory starts anew */
+} MemoryArg;
+typedef struct JoinRowsArg {
+    int64_t n_group; /* a and b fall into that many equal groups of rows */
+} JoinRowsArg;
+typedef struct HeadLinearArg {
+    int64_t n_head, n_out; /* n_out: of a head */
+} HeadLinearArg;
+typedef struct GateMixArg {
+    const uint8_t *takes; /* (N) 0: the row is x0 */
+} GateMixArg;
 typedef struct CeHeadArg {
     const int32_t *labels; /* (N) ids, -1: nothing to be learned in this row */
     double softcap;        /* logits become softcap tanh(logit / softcap); 0: they do not */

@@ -5,6 +5,7 @@
  * Backward:
  *   dx = dy u f'(x),    du = dy f(x)
  *   silu:       f' = s (1 + x (1 - s))
+ *   relu:       f' = s
  *   gelu:       f' = s + x phi(x), phi the normal density
  *   gelu_tanh:  s = 1 / (1 + exp(-a)) with a = 2 sqrt(2/pi) (x + 0.044715 x^3),
  *               f' = s (1 + x (1 - s) da/dx)
@@ -112,6 +113,8 @@ static const OpCase activation_cases[] = {
     { "swiglu",    2, { { 2, { 3, 5 } }, { 2, { 3, 5 } } }, ARG(ACT_SILU), -3.0, 3.0 },
     { "geglu",     2, { { 2, { 3, 5 } }, { 2, { 3, 5 } } }, ARG(ACT_GELU_TANH), -3.0, 3.0 },
     { "geglu_erf", 2, { { 2, { 2, 19 } }, { 2, { 2, 19 } } }, ARG(ACT_GELU), -3.0, 3.0 },
+    { "relu",      1, { { 2, { 3, 5 } } }, ARG(ACT_RELU), 0.5, 3.0 },
+    { "relu_off",  1, { { 2, { 3, 5 } } }, ARG(ACT_RELU), -3.0, -0.5 },
     { "silu",      1, { { 2, { 3, 5 } } }, ARG(ACT_SILU), -3.0, 3.0 },
     { "gelu_tanh", 1, { { 2, { 2, 19 } } }, ARG(ACT_GELU_TANH), -4.0, 4.0 },
     { "gelu",      1, { { 2, { 2, 19 } } }, ARG(ACT_GELU), -4.0, 4.0 },

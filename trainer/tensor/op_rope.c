@@ -14,11 +14,16 @@
 void rope_fill(const double *freq, double factor, int64_t n_pos, int64_t half, real *cos_out,
                real *sin_out)
 {
+    for (int64_t p = 0; p < n_pos; p++)
+        rope_fill_row(freq, factor, p, half, cos_out + p * half, sin_out + p * half);
+}
+
+void rope_fill_row(const double *freq, double factor, int64_t pos, int64_t half, real *cos_out,
+                   real *sin_out)
+{
     for (int64_t i = 0; i < half; i++) {
-        for (int64_t p = 0; p < n_pos; p++) {
-            cos_out[p * half + i] = (real)(factor * cos((double)p * freq[i]));
-            sin_out[p * half + i] = (real)(factor * sin((double)p * freq[i]));
-        }
+        cos_out[i] = (real)(factor * cos((double)pos * freq[i]));
+        sin_out[i] = (real)(factor * sin((double)pos * freq[i]));
     }
 }
 

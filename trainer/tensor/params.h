@@ -13,6 +13,7 @@ typedef enum ParamKind {
     PARAM_EMBEDDING,
     PARAM_NORM,
     PARAM_BIAS,
+    PARAM_GATE, /* of a small module beside the network: never decays */
     PARAM_OTHER
 } ParamKind;
 

@@ -150,6 +150,14 @@ Status tape_const(Tape *t, Dtype dtype, const void *raw, int n_dim, const int64_
     return tape_leaf(t, "constant", &like, w);
 }
 
+Status tape_input(Tape *t, const real *val, real *grad, int n_dim, const int64_t *dim, Tensor **x)
+{
+    Tensor like = {.n_dim = n_dim, .dtype = DT_REAL, .raw = val, .grad = t->no_grad ? NULL : grad};
+    like.needs_grad = like.grad;
+    memcpy(like.dim, dim, (size_t)n_dim * sizeof *dim);
+    return tape_leaf(t, "input", &like, x);
+}
+
 /* --- forward --- */
 
 static Status tape_take_scratch(Tape *t, OpCall *k, const char *name)
@@ -330,6 +338,17 @@ out:
     return rc;
 }
 
+Status tape_seed(Tape *t, Tensor *y, const real *grad)
+{
+    Status rc = ST_OK;
+    if (!y->needs_grad || !t->recording) goto out;
+    TRY(tape_want_grad(t, y));
+    memcpy(y->grad, grad, (size_t)y->n * sizeof *grad);
+    y->grad_blank = false;
+out:
+    return rc;
+}
+
 static void tape_free_grad(Tape *t, Tensor *x)
 {
     pool_give(t, x->n, x->grad);
@@ -440,10 +459,11 @@ out:
 Status tape_backward(Tape *t, Tensor *y)
 {
     Status rc = ST_OK;
-    if (!y->needs_grad) goto out;
-    TRY(tape_want_grad(t, y));
-    for (int64_t i = 0; i < y->n; i++) y->grad[i] = 1;
-    y->grad_blank = false;
+    if (y && y->needs_grad) {
+        TRY(tape_want_grad(t, y));
+        for (int64_t i = 0; i < y->n; i++) y->grad[i] = 1;
+        y->grad_blank = false;
+    }
     TRY(tape_run_backward(t));
 out:
     return rc;

@@ -24,6 +24,11 @@ void tape_no_grad(Tape *t,
 CHECKED Status tape_param(Tape *t, const Param *p, Tensor **w);
 CHECKED Status tape_const(Tape *t, Dtype dtype, const void *raw, int n_dim, const int64_t *dim,
                           Tensor **w);
+/* What another tape made. grad: the backward adds its gradient there; NULL: none is wanted. Shapes  val, grad: (dim) */
+CHECKED Status tape_input(Tape *t, const real *val, real *grad, int n_dim, const int64_t *dim,
+                          Tensor **x);
+/* What another tape reads: its gradient begins as the one found there. Without a backward to come it does nothing. */
+CHECKED Status tape_seed(Tape *t, Tensor *y, const real *grad);
 
 /* Memory of the piece, for side data such as key ranges; valid until tape_reset (inside tape_block:
  * until the block's end, so make it outside). NULL when there is none. */
@@ -106,15 +111,31 @@ CHECKED Status tape_low_rank_over(Tape *t, Tensor *y0, double c, Tensor *x, Tens
 CHECKED Status tape_scale(Tape *t, double c, Tensor *x, Tensor **y);                /* c x */
 CHECKED Status tape_dropout(Tape *t, Tensor *x, const DropoutArg *arg, Tensor **y); /* p = 0: x */
 CHECKED Status tape_columns(Tape *t, Tensor *x, int64_t first, int64_t n, Tensor **y);
+CHECKED Status tape_join_rows(Tape *t, Tensor *a, Tensor *b, int64_t n_group,
+                              Tensor **y); /* in each group the rows of a, then those of b */
+CHECKED Status tape_column_scale(Tape *t, Tensor *x, Tensor *a, Tensor **y);
+/* y = x w^T + bias head by head; bias may be NULL. Where w has n_out rows, they serve all heads. */
+CHECKED Status tape_head_linear(Tape *t, Tensor *x, Tensor *w, Tensor *bias, int64_t n_head,
+                                int64_t n_out, Tensor **y);
+CHECKED Status tape_memory_read(Tape *t, Tensor *q, Tensor *state, const MemoryArg *arg,
+                                Tensor **y);
+/* weight: what each key counts (N,Hkv), before a sigmoid; NULL: 1 */
+CHECKED Status tape_memory_update(Tape *t, Tensor *state, Tensor *k, Tensor *v, Tensor *weight,
+                                  const MemoryArg *arg, Tensor **after);
+CHECKED Status tape_gate_mix(Tape *t, Tensor *x, Tensor *x0, Tensor *gate, const uint8_t *takes,
+                             Tensor **y); /* x0 + sigmoid(gate) (x - x0) */
 CHECKED Status tape_ce_head(Tape *t, Tensor *x, Tensor *w, const int32_t *labels, Tensor **nats);
 CHECKED Status tape_ce_head_softcap(Tape *t, Tensor *x, Tensor *w, const int32_t *labels,
                                     double softcap, Tensor **nats);
 
-/* Backward from y with dy = 1 everywhere; adds to the gradients of the parameters. The records are
- * used up: one backward per forward. */
+/* Backward from y with dy = 1 everywhere (NULL: from what was seeded alone); adds to the gradients of the parameters. The
+ * records are used up: one backward per forward. */
 CHECKED Status tape_backward(Tape *t, Tensor *y);
 
 /* Fills cos and sin, (n_pos, half) each, with factor times those of the angles pos freq[i]. */
 void rope_fill(const double *freq, double factor, int64_t n_pos, int64_t half, real *cos_out,
                real *sin_out);
+/* One row of such a table. */
+void rope_fill_row(const double *freq, double factor, int64_t pos, int64_t half, real *cos_out,
+                   real *sin_out);
 #endif

@@ -158,3 +158,40 @@ Status tape_ce_head_softcap(Tape *t, Tensor *x, Tensor *w, const int32_t *labels
     const CeHeadArg arg = {labels, softcap};
     return tape_call(t, &op_ce_head, 2, (Tensor *[]){x, w}, &arg, sizeof arg, nats);
 }
+
+Status tape_join_rows(Tape *t, Tensor *a, Tensor *b, int64_t n_group, Tensor **y)
+{
+    const JoinRowsArg arg = {n_group};
+    return tape_call(t, &op_join_rows, 2, (Tensor *[]){a, b}, &arg, sizeof arg, y);
+}
+
+Status tape_column_scale(Tape *t, Tensor *x, Tensor *a, Tensor **y)
+{
+    return tape_call(t, &op_column_scale, 2, (Tensor *[]){x, a}, NULL, 0, y);
+}
+
+Status tape_head_linear(Tape *t, Tensor *x, Tensor *w, Tensor *bias, int64_t n_head, int64_t n_out,
+                        Tensor **y)
+{
+    const HeadLinearArg arg = {n_head, n_out};
+    return tape_call(t, &op_head_linear, bias ? 3 : 2, (Tensor *[]){x, w, bias}, &arg, sizeof arg,
+                     y);
+}
+
+Status tape_memory_read(Tape *t, Tensor *q, Tensor *state, const MemoryArg *arg, Tensor **y)
+{
+    return tape_call(t, &op_memory_read, 2, (Tensor *[]){q, state}, arg, sizeof *arg, y);
+}
+
+Status tape_memory_update(Tape *t, Tensor *state, Tensor *k, Tensor *v, Tensor *weight,
+                          const MemoryArg *arg, Tensor **after)
+{
+    return tape_call(t, &op_memory_update, weight ? 4 : 3, (Tensor *[]){state, k, v, weight}, arg,
+                     sizeof *arg, after);
+}
+
+Status tape_gate_mix(Tape *t, Tensor *x, Tensor *x0, Tensor *gate, const uint8_t *takes, Tensor **y)
+{
+    const GateMixArg arg = {takes};
+    return tape_call(t, &op_gate_mix, 3, (Tensor *[]){x, x0, gate}, &arg, sizeof arg, y);
+}

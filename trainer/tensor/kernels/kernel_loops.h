@@ -6,9 +6,9 @@
 #include <string.h>
 
 #ifdef REAL_IS_DOUBLE
-static const real LOWEST = -DBL_MAX;
+static const real LOWEST = -DBL_MAX, REAL_MIN = DBL_TRUE_MIN;
 #else
-static const real LOWEST = -FLT_MAX;
+static const real LOWEST = -FLT_MAX, REAL_MIN = FLT_TRUE_MIN;
 #endif
 static const real MINUS_INF = -(real)INFINITY;
 
@@ -116,6 +116,7 @@ VEC_FN vec act_gate(const Activation f, vec x)
 {
     if (f == ACT_SILU) return sigmoid(x);
     if (f == ACT_GELU) return v_normal_cdf(x);
+    if (f == ACT_RELU) return v_zero_below(x, v_set(REAL_MIN), v_set(1));
     const vec inner = v_fma(v_mul(x, x), v_set(GELU_CUBE), v_set(GELU_LINE));
     return sigmoid(v_mul(x, inner));
 }
@@ -127,6 +128,7 @@ VEC_FN vec act_slope(const Activation f, vec x, vec s)
         const vec density = v_exp(v_mul(v_mul(x, x), v_set((real)-0.5)));
         return v_fma(v_mul(x, density), v_set((real)0.3989422804014327), s);
     }
+    if (f == ACT_RELU) return s;
     vec da = x; /* x da/dx, a what the sigmoid is taken of */
     if (f == ACT_GELU_TANH)
         da = v_mul(x, v_fma(v_mul(x, x), v_set(3 * GELU_CUBE), v_set(GELU_LINE)));
@@ -160,6 +162,8 @@ static void loop_act(Activation f, int64_t n, const real *x, const real *u, real
         act_row(ACT_SILU, n, x, u, y);
     else if (f == ACT_GELU)
         act_row(ACT_GELU, n, x, u, y);
+    else if (f == ACT_RELU)
+        act_row(ACT_RELU, n, x, u, y);
     else
         act_row(ACT_GELU_TANH, n, x, u, y);
 }
@@ -171,6 +175,8 @@ static void loop_act_bwd(Activation f, int64_t n, const real *x, const real *u, 
         act_row_bwd(ACT_SILU, n, x, u, dy, dx, du);
     else if (f == ACT_GELU)
         act_row_bwd(ACT_GELU, n, x, u, dy, dx, du);
+    else if (f == ACT_RELU)
+        act_row_bwd(ACT_RELU, n, x, u, dy, dx, du);
     else
         act_row_bwd(ACT_GELU_TANH, n, x, u, dy, dx, du);
 }

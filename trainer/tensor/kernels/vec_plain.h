@@ -78,6 +78,10 @@ VEC_FN vec v_fma(vec a, vec b, vec c)
 {
     VEC_EACH(vec, fma(a.x[i], b.x[i], c.x[i]));
 }
+VEC_FN vec v_zero_below(vec a, vec limit, vec b)
+{
+    VEC_EACH(vec, a.x[i] < limit.x[i] ? 0 : b.x[i]);
+}
 VEC_FN vec v_exp(vec a)
 {
     VEC_EACH(vec, exp(a.x[i]));
