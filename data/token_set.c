@@ -11,7 +11,7 @@ const OptSpec PACK_OPTS[] = {
     OPT_COUNT(PackOpts, max_seq_length, 512, 1, 16e6, "tokens in a row"),
     OPT_BOOL(PackOpts, packing, true, "several documents in one row; false: one document a row, cut or filled"),
     OPT_ENUM(PackOpts, packing_attention, "document", "document|full", "full: documents packed into one row see each other"),
-    OPT_BOOL(PackOpts, prefix_sharing, true, "packed samples whose prompts begin with the same tokens have them once in a row"),
+    OPT_BOOL(PackOpts, prefix_sharing, true, "packed samples whose prompts begin with the same tokens have them once in a row (not with kind: memory_gate)"),
     OPT_STR(PackOpts, chat_template, "tokenizer_default", "type messages: tokenizer_default, the name of a known template, or FILE.jinja"),
     OPT_WORDS(PackOpts, roles_to_train, "assistant", "system|developer|user|assistant|tool", "type messages: whose messages are learned"),
     OPT_BOOL(PackOpts, train_on_inputs, false, "samples (types completion, alpaca, messages): learn prompts, too"),

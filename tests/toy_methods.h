@@ -4,7 +4,7 @@
 #include "tests/toy_model.h"
 #include "trainer/methods/methods.h"
 
-enum { TOY_MAX_OPTION = 6, TOY_MAX_METHOD = 2 };
+enum { TOY_MAX_OPTION = 8, TOY_MAX_METHOD = 2 };
 
 typedef struct ToyEntry { /* of trainable: */
     const char *kind;
@@ -20,6 +20,15 @@ static const ToyEntry TOY_EXAMPLES[] = {
     {"lora",
      {"lora_target_modules", "q_proj\ndown_proj", "lora_layers", "1", "use_rslora", "true",
       "lora_alpha", "4", "modules_to_save", "lm_head\nmodel.norm"}},
+    {"memory_gate", {"segment_len", "2"}},
+    {"memory_gate",
+     {"segment_len", "2", "n_sink", "1", "n_window", "1", "memory_update", "delta", "gate_heads",
+      "own", "gate_width", "2", "memory_write", "gated"}},
+    {"memory_gate",
+     {"segment_len", "2", "memory_rope", "true", "rope_position", "global", "gate", "mlp",
+      "n_window", "2"}},
+    {"memory_gate", {"segment_len", "1", "gate", "scalar", "n_sink", "2"}},
+    {"memory_gate", {"segment_len", "3", "gate", "vector", "memory_write", "gated"}},
 };
 
 typedef struct ToyMethods {

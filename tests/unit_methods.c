@@ -1,6 +1,7 @@
 /* unit_methods.c — what holds for every method of the list, and each one's own promises. */
 #include "optim/optim.h"
 #include "tests/toy_methods.h"
+#include "trainer/models/segments.h"
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
@@ -29,10 +30,20 @@ START_TEST(starts_as_the_base)
     const ModelConfig c = toy_config();
     ToyModel base;
     toy_model_init(&base, &c);
+    const Batch whole = base.batch;
     const double loss = toy_loss(&base);
     for (int64_t i = 0; i < N_OF(TOY_EXAMPLES); i++) {
         ToyMethods m;
         toy_methods_init(&m, &c, &TOY_EXAMPLES[i]);
+        if (m.hooks->at[0].def->segments) { /* as long as there is nothing to remember */
+            const int64_t T = m.hooks->at[0].def->segments(m.hooks->at[0].self)->len;
+            base.batch.B = m.toy.batch.B = 1;
+            base.batch.T = m.toy.batch.T = T;
+            T_TRUE(toy_loss(&m.toy) == toy_loss(&base));
+            base.batch = whole;
+            toy_methods_fini(&m);
+            continue;
+        }
         T_TRUE(toy_loss(&m.toy) == loss);
         m.toy.batch.noise = 3;
         T_TRUE(toy_backward(&m.toy) == loss);
@@ -180,6 +191,21 @@ START_TEST(refuses_what_fits_no_model)
          false,
          "two entries of kind: lora adapt model.layers.0.self_attn.q_proj"},
         {{{"full", {NULL}}, {"lora", {NULL}}}, false, "is trained whole"},
+        {{{"memory_gate", {NULL}}},
+         false,
+         "segment_len: found 2048, expected at most max_position_embeddings: 16"},
+        {{{"memory_gate", {"segment_len", "4", "n_window", "5"}}},
+         false,
+         "n_window: found 5, expected at most segment_len: 4"},
+        {{{"memory_gate", {"segment_len", "8", "n_window", "8", "n_sink", "1"}}},
+         false,
+         "n_sink + n_window + segment_len: found 17, expected at most"},
+        {{{"memory_gate", {"segment_len", "8", "route_threshold", "17"}}},
+         false,
+         "route_threshold: found 17, expected at most"},
+        {{{"memory_gate", {"segment_len", "8"}}, {"memory_gate", {"segment_len", "8"}}},
+         false,
+         "two entries of kind: memory_gate"},
     };
     for (int64_t i = 0; i < N_OF(BAD); i++) {
         ModelConfig c = toy_config();
@@ -237,6 +263,10 @@ START_TEST(memory_is_foreseen)
         {"lora", {"lora_target_modules", "q_proj\nv_proj", "lora_layers", "4,5"}},
         {"freeze", {"unfrozen_parameters", "lm_head"}},
         {"freeze", {"unfrozen_parameters", "model.layers.3"}},
+        {"memory_gate", {"segment_len", "32"}},
+        {"memory_gate",
+         {"segment_len", "48", "n_sink", "4", "n_window", "40", "gate_heads", "own"}},
+        {"memory_gate", {"segment_len", "64", "gate", "scalar"}},
     };
     const Batch batch = {.B = 1,
                          .T = T,
@@ -258,7 +288,9 @@ START_TEST(memory_is_foreseen)
         tape_checkpointing(m.toy.tape, i % 2);
         for (int k = 0; k < 2; k++)
             T_OK(model_loss(m.toy.model, m.toy.tape, &batch, true, &loss, NULL));
-        const double held = (double)tape_bytes(m.toy.tape),
+        const Segments *s = model_segments(m.toy.model);
+        const double held = (double)tape_bytes(m.toy.tape) +
+                            (s ? (double)segments_bytes(m.toy.model, 1, T) : 0),
                      foreseen = (double)model_activation_bytes(m.toy.model, 1, T, i % 2);
         ck_assert_msg(fabs(held / foreseen - 1) < 0.25, "example %lld: held %.0f, foreseen %.0f",
                       LL(i), held, foreseen);

@@ -29,10 +29,14 @@ Status rotary_attention_forward(Tape *t, const RotaryAttention *a, const Piece *
     TRY(linear_forward(t, p, &a->v_proj, x, &v));
     if (a->q_norm) TRY(norm_forward(t, a->q_norm, 0, c->rms_norm_eps, q, &q));
     if (a->k_norm) TRY(norm_forward(t, a->k_norm, 0, c->rms_norm_eps, k, &k));
-    TRY(tape_rope_over(t, q, &p->rope, asked->pos, c->num_attention_heads, &q));
-    TRY(tape_rope_over(t, k, &p->rope, p->all.pos, c->num_key_value_heads, &k));
-    TRY(attention_forward(t, p, a->o_proj.site->layer, keys, q, k, v, &h)); /* (n,H*D) */
-    TRY(linear_forward(t, p, &a->o_proj, h, y));                            /* (n,C) */
+    if (p->carry) {
+        TRY(segment_attention(t, p, a->o_proj.site->layer, keys, q, k, v, &h));
+    } else {
+        TRY(tape_rope_over(t, q, &p->rope, asked->pos, c->num_attention_heads, &q));
+        TRY(tape_rope_over(t, k, &p->rope, p->all.pos, c->num_key_value_heads, &k));
+        TRY(attention_forward(t, p, a->o_proj.site->layer, keys, q, k, v, &h)); /* (n,H*D) */
+    }
+    TRY(linear_forward(t, p, &a->o_proj, h, y)); /* (n,C) */
 out:
     return rc;
 }

@@ -20,7 +20,35 @@ typedef struct ModelView {
     const Site *const *site; /* in the order of the forward */
     Param *const *param;     /* the model's own; `frozen` may be changed until the set is split */
     bool tied;               /* the output head is the embedding table */
+    bool rotary;             /* positions turn queries and keys */
+    int64_t n_head, n_kv_head, head_dim, max_positions;
 } ModelView;
+
+/* Long rows read in segments: what a token sees, and what a block keeps between two of them. */
+typedef struct Segments {
+    int64_t len; /* tokens of a segment */
+    int64_t n_sink,
+        n_window; /* tokens in sight before it: the first of a document, the last before the segment */
+    int64_t
+        route_threshold; /* rows of at most so many tokens are read whole, without the method, where nothing is learned */
+    int64_t grad_len;     /* segments that gradients pass through; 0: all of a row */
+    int64_t state_rows;   /* of head_dim numbers, that a block keeps of a row of the batch */
+    bool whole_positions; /* count from the start of the document; else of what is in sight */
+    bool turned;          /* SegmentSite has queries and keys turned by their positions */
+} Segments;
+
+/* Attention of a block over a segment of B rows. */
+typedef struct SegmentSite {
+    int layer;
+    int64_t B;
+    Tensor *q;            /* (B*n,H*D): n new tokens a row */
+    Tensor *k, *v;        /* (B*len,Hkv*D) of the whole segment; NULL unless it ends here */
+    Tensor *state;        /* (B*state_rows,D) of the segments before */
+    const uint8_t *reads; /* (B*n) its document has tokens in them */
+    const uint8_t
+        *takes; /* (B*len) the token belongs to the document that goes on in the next segment */
+    const uint8_t *keeps; /* (B) that document has tokens in the segments before */
+} SegmentSite;
 
 /* y = W x + scale B A x at a site, scale = alpha / r, or alpha / sqrt(r) with use_rslora. */
 typedef struct LowRank {
@@ -50,6 +78,11 @@ typedef struct MethodDef {
     /* (optional) y0 = x W^T at the site -> y, which may lie where y0 lay. noise: of this micro-batch, 0 in evaluation. */
     Status (*linear)(void *self, Tape *t, const Site *site, uint64_t noise, Tensor *x, Tensor *y0,
                      Tensor **y);
+    /* (optional) How long rows are read; at most one method of a run has it, and `attend` with it. */
+    const Segments *(*segments)(const void *self);
+    /* y0: attention over what is in sight -> y; where the segment ends, *after is the state behind it. */
+    Status (*attend)(void *self, Tape *t, const SegmentSite *site, Tensor *y0, Tensor **y,
+                     Tensor **after);
     /* (optional) Adds to the site's weight, as it is stored, what `linear` adds to its product.
      * Shapes  w: (n_out,n_in), or (n_in,n_out) where in_out   Errors: ST_NOMEM */
     Status (*merge)(void *self, const Site *site, real *w);

@@ -1,6 +1,7 @@
 /* model.c — what all families share: creation, random weights, loss and logits. */
 #include "trainer/models/model.h"
 #include "trainer/base/mem.h"
+#include "trainer/models/segments.h"
 #include "trainer/models/transformer.h"
 #include <math.h>
 
@@ -11,6 +12,7 @@ struct Model {
     Param **param; /* the model's own */
     int64_t n_param;
     const Hooks *hooks; /* borrowed; NULL: none */
+    bool blind;         /* model_blind */
     void *net;
     RopeCache *rope; /* grows with the rows it sees */
 };
@@ -73,7 +75,12 @@ ModelView model_view(const Model *m)
                        .n_param = m->n_param,
                        .site = (const Site *const *)m->build.site,
                        .param = m->param,
-                       .tied = m->cfg.tie_word_embeddings};
+                       .tied = m->cfg.tie_word_embeddings,
+                       .rotary = m->def->rotary,
+                       .n_head = m->cfg.num_attention_heads,
+                       .n_kv_head = m->cfg.num_key_value_heads,
+                       .head_dim = m->cfg.head_dim,
+                       .max_positions = model_max_positions(&m->cfg)};
 }
 
 const ParamSet *model_params(const Model *m)
@@ -89,6 +96,16 @@ const Hooks *model_hooks(const Model *m)
 void model_set_hooks(Model *m, const Hooks *hooks)
 {
     m->hooks = hooks;
+}
+
+void model_blind(Model *m, bool on)
+{
+    m->blind = on;
+}
+
+bool model_is_blind(const Model *m)
+{
+    return m->blind;
 }
 
 static void fill_constant(const Param *p, real value)
@@ -154,18 +171,30 @@ out:
     return rc;
 }
 
+Status model_run(const Model *m, Tape *t, Piece *piece, Tensor **x)
+{
+    Status rc = ST_OK;
+    piece->hooks = m->hooks;
+    TRY(m->def->enter(m->net, t, piece, x));
+    TRY(run_blocks(m, t, piece, 0, m->cfg.num_hidden_layers, x));
+    TRY(m->def->leave(m->net, t, piece, *x, x));
+out:
+    return rc;
+}
+
 static Status model_hidden(const Model *m, Tape *t, const Batch *batch, const KvRows *kv,
                            AskedRows asked, Tensor **x)
 {
     Status rc = ST_OK;
     Piece *piece;
     TRY(piece_make(t, &m->cfg, m->def, m->rope, batch, kv, asked, &piece));
+    if (!batch->hidden) {
+        rc = model_run(m, t, piece, x);
+        goto out;
+    }
     piece->hooks = m->hooks;
-    if (batch->hidden)
-        TRY(tape_const(t, DT_REAL, batch->hidden, 2, (int64_t[]){piece->N, m->cfg.hidden_size}, x));
-    else
-        TRY(m->def->enter(m->net, t, piece, x));
-    TRY(run_blocks(m, t, piece, batch->hidden ? batch->n_block : 0, m->cfg.num_hidden_layers, x));
+    TRY(tape_const(t, DT_REAL, batch->hidden, 2, (int64_t[]){piece->N, m->cfg.hidden_size}, x));
+    TRY(run_blocks(m, t, piece, batch->n_block, m->cfg.num_hidden_layers, x));
     TRY(m->def->leave(m->net, t, piece, *x, x));
 out:
     return rc;
@@ -265,6 +294,13 @@ out:
     return rc;
 }
 
+/* Where something is learned, what it is learned for: the memory; else as the plan says. */
+static bool reads_in_segments(const Model *m, int64_t T, bool learns)
+{
+    const Segments *s = model_segments(m);
+    return s && T > (learns ? s->len : s->route_threshold);
+}
+
 Status model_loss(const Model *m, Tape *t, const Batch *batch, bool backward, double *loss_sum,
                   const real **nats)
 {
@@ -273,6 +309,8 @@ Status model_loss(const Model *m, Tape *t, const Batch *batch, bool backward, do
     Batch seen;
     const int32_t *labels;
     Tensor *x, *w, *loss;
+    if (reads_in_segments(m, batch->T, backward))
+        return segments_loss(m, t, batch, backward, loss_sum, nats);
     tape_reset(t);
     tape_no_grad(t, !backward);
     TRY(leave_columns_out(t, batch, &seen));
@@ -296,8 +334,8 @@ static void soften(double cap, int64_t n, real *x)
     for (int64_t i = 0; i < n; i++) x[i] = (real)(cap * tanh(x[i] / cap));
 }
 
-static Status head_logits(const Model *m, Tape *t, const Tensor *x, int64_t n_row,
-                          const int64_t *rows, real *logits)
+Status model_head_logits(const Model *m, Tape *t, const Tensor *x, int64_t n_row,
+                         const int64_t *rows, real *logits)
 {
     Status rc = ST_OK;
     const Param *head = model_head(m);
@@ -321,10 +359,12 @@ Status model_logits(const Model *m, Tape *t, const Batch *batch, int64_t n_row, 
 {
     Status rc = ST_OK;
     Tensor *x;
+    if (reads_in_segments(m, batch->T, false))
+        return segments_logits(m, t, batch, n_row, rows, logits);
     tape_reset(t);
     tape_no_grad(t, true);
     TRY(model_hidden(m, t, batch, NULL, ALL_ROWS, &x));
-    TRY(head_logits(m, t, x, n_row, rows, logits));
+    TRY(model_head_logits(m, t, x, n_row, rows, logits));
 out:
     return rc;
 }
@@ -339,7 +379,7 @@ Status model_extend(const Model *m, Tape *t, const Batch *batch, const KvRows *k
     int64_t *last = tape_alloc(t, batch->B, sizeof *last);
     CHECK(last, NOMEM, "%lld rows", LL(batch->B));
     for (int64_t b = 0; b < batch->B; b++) last[b] = b * batch->T + kv->n_new[b] - 1;
-    TRY(head_logits(m, t, x, batch->B, last, logits));
+    TRY(model_head_logits(m, t, x, batch->B, last, logits));
     for (int64_t b = 0; b < batch->B; b++) kv->cache->n_past[kv->slot[b]] += kv->n_new[b];
 out:
     return rc;

@@ -61,6 +61,9 @@ void model_destroy(Model *m);
 const ModelConfig *model_config(const Model *m); /* complete: nothing left to default */
 ModelView model_view(const Model *m);
 void model_set_hooks(Model *m, const Hooks *hooks); /* borrows; NULL: none */
+void model_blind(
+    Model *m,
+    bool on); /* where rows are read in segments, nothing is read of the memory; off at first */
 
 /* Random weights. Each number is a pure function of seed, parameter name and index.
  * Math  scaled: matrices N(0, 0.49/fan_in), those that write to the residual stream 1/(2 layers) of
@@ -72,6 +75,9 @@ void model_init_weights(Model *m, uint64_t seed);
  * nothing is divided. Without it, nothing is kept for a backward.
  *
  * Units   nats, summed over the labels of the batch
+ * With a method that reads rows in segments, longer rows are: to learn from, all that are longer than one; else those
+ * above route_threshold. Then one segment at a time is on the tape.
+ *
  * Errors  ST_CONFIG rows longer than model_max_positions; ST_SHAPE ids out of range; ST_NOMEM
  * Owns    *nats (unless nats is NULL): the loss of each token (B,T), 0 without a label, until the next reset */
 CHECKED Status model_loss(const Model *m, Tape *t, const Batch *batch, bool backward,
@@ -101,7 +107,7 @@ int64_t model_n_params(const Model *m);
 double model_flops_per_token(const Model *m, int64_t T);
 double model_attention_flops_per_token(const Model *m, int64_t T);
 
-/* Bytes that a tape holds for a training pass over B rows of T tokens, all of which carry labels, with the threads of this
- * rank: within a tenth, but for models of a few thousand parameters. */
+/* Bytes that a training pass over B rows of T tokens, all of which carry labels, takes with the threads of this rank: those
+ * of its tape, and what segments hand over. Within a tenth, but for models of a few thousand parameters. */
 int64_t model_activation_bytes(const Model *m, int64_t B, int64_t T, bool checkpointing);
 #endif

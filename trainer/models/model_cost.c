@@ -1,4 +1,5 @@
 /* model_cost.c — parameters, work and memory, from what was declared and the sizes. */
+#include "trainer/models/segments.h"
 #include "trainer/models/transformer.h"
 #include <ctype.h>
 #include <omp.h>
@@ -50,6 +51,18 @@ int64_t model_n_frozen_block(const Model *m)
 
 /* ---- work ---- */
 
+/* What a row of T tokens is read in; NULL: as a whole. */
+static const Segments *segments_of(const Model *m, int64_t T)
+{
+    const Segments *s = model_segments(m);
+    return s && T > s->len ? s : NULL;
+}
+
+static int64_t n_slot_of(const Segments *s)
+{
+    return s ? s->n_sink + s->n_window : 0;
+}
+
 /* Keys a token sees in a causal layer, on average, twice: all T without a window. */
 static double keys_twice(const ModelConfig *c, bool windowed, double T)
 {
@@ -61,7 +74,9 @@ double model_attention_flops_per_token(const Model *m, int64_t T)
 {
     const ModelConfig *c = model_config(m);
     const int64_t lowest = lowest_trained(m);
+    const Segments *s = segments_of(m, T);
     double products = 0;
+    if (s) T = s->len + 2 * n_slot_of(s); /* twice, as of a causal layer half is computed */
     for (int64_t i = 0; i < c->num_hidden_layers; i++)
         products += (i >= lowest ? 12.0 : 4.0) *
                     keys_twice(c, layer_is_windowed(model_def(m), c, i), (double)T);
@@ -88,14 +103,40 @@ double model_flops_per_token(const Model *m, int64_t T)
 
 /* ---- memory ---- */
 
-/* Reals per token in a block, methods included. */
-static int64_t block_width(const Model *m, int64_t block)
+/* Reals per token that the methods add to a block. */
+static int64_t methods_width(const Model *m, int64_t block)
 {
     const Hooks *hooks = model_hooks(m);
-    int64_t width = model_def(m)->block_width(model_config(m));
+    int64_t width = 0;
     for (int64_t i = 0; hooks && i < hooks->n; i++)
         if (hooks->at[i].def->width) width += hooks->at[i].def->width(hooks->at[i].self, block);
     return width;
+}
+
+/* What reading in segments adds to a block, in reals per token of a segment. */
+typedef struct SegmentWidth {
+    int64_t turned, slots,
+        state; /* beside plain queries and keys; all keys and values, those picked from them; handed over */
+} SegmentWidth;
+
+static SegmentWidth segment_width(const Model *m, const Segments *s)
+{
+    const ModelConfig *c = model_config(m);
+    if (!s) return (SegmentWidth){0};
+    const int64_t A = c->num_attention_heads * c->head_dim,
+                  K = c->num_key_value_heads * c->head_dim, n_slot = n_slot_of(s),
+                  n_key = n_slot + s->len;
+    return (SegmentWidth){.turned = A + K * n_key / s->len,
+                          .slots = n_slot > 0 ? 2 * K + 2 * K * n_key / s->len : 0,
+                          .state = (2 * K * n_slot + s->state_rows * c->head_dim) / s->len};
+}
+
+/* Reals per token in a block, methods included. */
+static int64_t block_width(const Model *m, int64_t block, const Segments *s)
+{
+    const SegmentWidth more = segment_width(m, s);
+    return model_def(m)->block_width(model_config(m)) + methods_width(m, block) + more.turned +
+           more.slots + 2 * more.state; /* and its gradient, from the forward on */
 }
 
 /* How many of the first n gradients have the width w. */
@@ -116,10 +157,12 @@ static int64_t width_beyond(const int64_t *half, const int64_t *other)
 }
 
 /* Reals per token that gradients of intermediates take. */
-static int64_t grads_width(const Model *m)
+static int64_t grads_width(const Model *m, const Segments *s)
 {
     const BlockGrads g = model_def(m)->block_grads(model_config(m));
-    int64_t sum = width_beyond(g.mlp, g.attention);
+    const SegmentWidth more = segment_width(m, s);
+    int64_t sum = width_beyond(g.mlp, g.attention) + more.turned + more.slots;
+    if (s) sum += methods_width(m, model_config(m)->num_hidden_layers - 1);
     for (int i = 0; i < MAX_GRADS; i++) sum += g.attention[i];
     return sum;
 }
@@ -129,18 +172,22 @@ static int64_t grads_width(const Model *m)
 int64_t model_activation_bytes(const Model *m, int64_t B, int64_t T, bool checkpointing)
 {
     const ModelConfig *c = model_config(m);
-    const int64_t C = c->hidden_size, N = B * T, lowest = lowest_trained(m);
+    const Segments *s = segments_of(m, T);
+    const int64_t n_key = s ? n_slot_of(s) + s->len : T;
+    const int64_t C = c->hidden_size, N = B * (s ? s->len : T), lowest = lowest_trained(m);
     int64_t kept = C, below = 0, again = 0; /* the embedding */
     for (int64_t i = 0; i < c->num_hidden_layers; i++) {
-        const int64_t width = block_width(m, i);
+        const int64_t width = block_width(m, i, s);
         if (i < lowest && kept + width > below) below = kept + width;
         if (i >= lowest && checkpointing && width > again) again = width;
         kept += i < lowest || checkpointing ? C : width;
     }
     kept += C; /* the last norm */
-    const int64_t attention = omp_get_max_threads() * attention_scratch(T, c->head_dim),
+    const int64_t attention = omp_get_max_threads() * attention_scratch(n_key, c->head_dim),
                   head = ce_head_scratch(N, C, c->vocab_size), block = N * again + attention;
     int64_t values = N * kept + (head > block ? head : block);
     if (values < N * below + attention) values = N * below + attention;
-    return (values + N * grads_width(m)) * (int64_t)sizeof(real);
+    if (s) values += B * n_key * c->head_dim; /* angles */
+    return (values + N * grads_width(m, s)) * (int64_t)sizeof(real) +
+           (s ? segments_bytes(m, B, T) : 0);
 }

@@ -1,6 +1,7 @@
 /* piece.h — one micro-batch as the layers see it: positions, which keys each token sees, and which rows are asked for. */
 #ifndef TRAINER_MODELS_PIECE_H
 #define TRAINER_MODELS_PIECE_H
+#include "trainer/models/carry.h"
 #include "trainer/models/hook.h"
 #include "trainer/models/kv_cache.h"
 #include "trainer/models/rope_cache.h"
@@ -26,6 +27,7 @@ typedef struct Piece {
     uint64_t noise;           /* of the micro-batch, for dropout; 0: none */
     const KvRows *kv;         /* what the tokens follow; NULL: nothing before the batch */
     const int64_t *cache_row; /* (N) where the cache keeps them; -1: nowhere */
+    const Carry *carry;       /* it is (a part of) a segment; NULL: rows are whole */
 } Piece;
 
 /* Rows of a piece that somebody wants the network's result for; n = 0: all of them. */

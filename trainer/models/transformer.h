@@ -63,6 +63,12 @@ const ModelDef *model_def(const Model *m);
 const ParamSet *model_params(const Model *m); /* its own, and those of its methods */
 const Hooks *model_hooks(const Model *m);     /* NULL: none */
 const Param *model_head(const Model *m);      /* (V,C) */
+bool model_is_blind(const Model *m);
+/* The network over a piece: x (piece->N,C). */
+CHECKED Status model_run(const Model *m, Tape *t, Piece *piece, Tensor **x);
+/* Logits of chosen rows of what the network made. Shapes  rows: (n_row); logits: (n_row, vocab_size) */
+CHECKED Status model_head_logits(const Model *m, Tape *t, const Tensor *x, int64_t n_row,
+                                 const int64_t *rows, real *logits);
 bool layer_is_windowed(const ModelDef *def, const ModelConfig *cfg, int64_t layer);
 
 /* Declare "<name>.weight" and, where asked for, "<name>.bias"; name is given by fmt. A linear layer is a

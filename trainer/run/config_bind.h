@@ -45,6 +45,9 @@ CHECKED Status config_fold_adapter(RunConfig *cfg);
 /* finetuning_type and the options of its method become an entry of trainable:, which is what the rest knows. */
 CHECKED Status config_fold_methods(RunConfig *cfg);
 CHECKED Status config_bind_methods(RunConfig *cfg, const Yaml *list);
+/* Puts the place of trainable: before a failure of methods_create. */
+CHECKED Status config_refuse_methods(const RunConfig *cfg, Status failed);
+bool config_reads_segments(const RunConfig *cfg); /* a method has long rows read in segments */
 
 /* Fails, with the key that was meant or what there is instead; `name` is shown: "model.hiden_size". */
 CHECKED Status config_refuse_unknown(const RunConfig *cfg, const Yaml *y, const char *block,

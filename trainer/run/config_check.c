@@ -278,7 +278,9 @@ static Status check_model(RunConfig *cfg)
     rc = model_check_config(&cfg->model);
     TRY(config_refuse(rc, place_of(cfg, "model", place), "model"));
     const int64_t n_position = model_max_positions(&cfg->model);
-    CHECK(cfg->pack.max_seq_length <= n_position, CONFIG,
+    const bool in_segments = config_reads_segments(cfg);
+    if (in_segments) cfg->pack.prefix_sharing = false; /* segments lie one after the other */
+    CHECK(cfg->pack.max_seq_length <= n_position || in_segments, CONFIG,
           "%smax_seq_length: found %lld, expected at most model.max_position_embeddings: %lld",
           place_of(cfg, "max_seq_length", place), LL(cfg->pack.max_seq_length), LL(n_position));
 out:
@@ -357,6 +359,10 @@ static Status check_export(const RunConfig *cfg)
     for (int64_t i = 0; i < cfg->n_method; i++) low_rank |= cfg->methods[i].def->low_rank != NULL;
     CHECK(low_rank || !opt_list_has(cfg->export_to, "peft"), CONFIG,
           "%sexport_to: found peft, expected hf: nothing of kind: lora is trained",
+          place_of(cfg, "export_to", place));
+    CHECK(!config_reads_segments(cfg) || !cfg->export_to, CONFIG,
+          "%sexport_to: is set, expected none: no other program can load what kind: memory_gate "
+          "trains",
           place_of(cfg, "export_to", place));
 out:
     return rc;

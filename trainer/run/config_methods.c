@@ -123,3 +123,18 @@ Status config_bind_methods(RunConfig *cfg, const Yaml *list)
 out:
     return rc;
 }
+
+bool config_reads_segments(const RunConfig *cfg)
+{
+    for (int64_t i = 0; i < cfg->n_method; i++)
+        if (cfg->methods[i].def->segments) return true;
+    return false;
+}
+
+Status config_refuse_methods(const RunConfig *cfg, Status failed)
+{
+    char place[CONFIG_N_PLACE] = "";
+    const Yaml *list = config_tree_find(cfg->tree, "trainable");
+    if (list) config_place(cfg->tree, list, place, sizeof place);
+    return config_refuse(failed, place, "");
+}

@@ -3,10 +3,23 @@
 #include "checkpoints/adapter.h"
 #include "checkpoints/ckpt.h"
 #include "trainer/base/mem.h"
+#include "trainer/models/segments.h"
 #include "trainer/models/transformer.h"
 #include "trainer/models/weights.h"
+#include "trainer/run/config_bind.h"
 #include <stdio.h>
 #include <string.h>
+
+static Status check_rows(const RunConfig *cfg, const Segments *segments)
+{
+    Status rc = ST_OK;
+    CHECK(!segments || cfg->pack.max_seq_length > segments->len, CONFIG,
+          "max_seq_length: found %lld, expected more than segment_len: %lld, for a row of one "
+          "segment has no use for a memory",
+          LL(cfg->pack.max_seq_length), LL(segments ? segments->len : 0));
+out:
+    return rc;
+}
 
 Status network_declare(const RunConfig *cfg, Network *net)
 {
@@ -15,8 +28,10 @@ Status network_declare(const RunConfig *cfg, Network *net)
     TRY(params_create(&net->params));
     TRY(model_create(&cfg->model, net->params, &net->model));
     const ModelView view = model_view(net->model);
-    TRY(methods_create(cfg->methods, cfg->n_method, &view, net->params, &net->hooks));
+    rc = methods_create(cfg->methods, cfg->n_method, &view, net->params, &net->hooks);
+    TRY(config_refuse_methods(cfg, rc));
     model_set_hooks(net->model, net->hooks);
+    TRY(config_refuse_methods(cfg, check_rows(cfg, model_segments(net->model))));
     TRY(params_split(net->params));
 out:
     return rc;
