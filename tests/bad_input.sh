@@ -271,6 +271,32 @@ samples) # data of fine-tuning whose second line is bad, and chat templates
     template "that is not there" 65 "$dir/none.jinja: |No such file" "$dir/none.jinja"
     template "nobody knows" 78 'chat_template|"chatmi"|chatml, gemma' chatmi
     template "of no folder" 78 'chat_template|tokenizer_default|chatml, gemma' tokenizer_default ;;
+memory) # gates for a memory: sizes that do not fit, another base, nothing to read, nowhere to go
+    gate() { printf 'max_seq_length: 32\nmodel: {max_position_embeddings: 64}\ntrainable: [{kind: memory_gate, %s}]\n' "$2" | yaml "$1"; }
+    gate none 'segment_len: 0'
+    refuse_run "segments of nothing" 78 'none.yaml:4|segment_len|0 lies outside' "$dir/none.yaml"
+    gate wide 'segment_len: 65'
+    refuse_run "a segment longer than the model's positions" 78 'wide.yaml:4|segment_len: found 65|max_position_embeddings: 64' "$dir/wide.yaml"
+    gate sight 'segment_len: 8, n_window: 9'
+    refuse_run "a window larger than the segment" 78 'sight.yaml:4|n_window: found 9|segment_len: 8' "$dir/sight.yaml"
+    gate short 'segment_len: 32'
+    refuse_run "rows of one segment" 78 'short.yaml:4|max_seq_length: found 32|segment_len: 32' "$dir/short.yaml"
+    gate update 'segment_len: 8, memory_update: sum'
+    refuse_run "an update that there is not" 78 'update.yaml:4|memory_update|sum|linear' "$dir/update.yaml"
+    gate out 'segment_len: 8'
+    refuse_run "a form for other programs" 78 'export_to|memory_gate' "$dir/out.yaml" export_to=[hf]
+    refuse_run "another family" 78 'rotary positions' "$dir/out.yaml" model.model_type=gpt2
+    expect_run 1 "output_dir=$dir/base" max_steps=4
+    expect_run 1 "output_dir=$dir/other" max_steps=4 seed=2
+    cp -R "$dir/base/releases/v1" "$dir/weights"
+    "$TRAINER" "$dir/out.yaml" "output_dir=$dir/gates" "init_from=$dir/weights" max_steps=2 >>"$dir/log" 2>&1 || { cat "$dir/log"; fail "gates"; }
+    refuse "an empty prompt" 65 'empty prompt' "$dir/gates" -- "$TRAINER" generate "$dir/gates" --prompt ""
+    refuse "gates in a model folder" 78 'cannot load it|transformers|pass on this directory' "$dir/gates" -- "$TRAINER" export "$dir/gates" --to hf
+    refuse "gates as an adapter of PEFT" 78 'cannot load it|vLLM' "$dir/gates" -- "$TRAINER" export "$dir/gates" --to peft
+    refuse "no memory to leave unread" 78 '--without-memory' "$dir/base" -- "$TRAINER" eval "$dir/base" --without-memory
+    rm -r "$dir/weights"
+    cp -R "$dir/other/releases/v1" "$dir/weights"
+    refuse "gates of another base" 65 "$dir/weights|SHA-256" "$dir/gates" -- "$TRAINER" generate "$dir/gates" --prompt "a text that is longer than a segment" ;;
 line) # the second version needs the first one as it was
     "$TRAINER" world --version 1 --bytes 7680 --out "$dir" >/dev/null
     printf 'version: v1\noutput_dir: l\ndatasets: [{path: v1.txt}]\n' | yaml v1

@@ -99,7 +99,8 @@ methods) # small trainable sets are trained as exactly as the whole: any ranks, 
     set -f # patterns are not the shell's
     lora="finetuning_type=lora lora_r=4 lora_dropout=0.2 modules_to_save=[lm_head] loraplus_lr_ratio=4"
     freeze='finetuning_type=freeze unfrozen_parameters=["model.layers.1\\..*proj",lm_head]'
-    for method in lora freeze; do
+    gate="finetuning_type=memory_gate segment_len=8 n_sink=1 n_window=3 memory_write=gated memory_update=delta learning_rate=1e-2"
+    for method in lora freeze gate; do
         eval "options=\$$method"
         # shellcheck disable=SC2086  # words
         for np in 1 2 4; do

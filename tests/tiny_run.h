@@ -19,7 +19,8 @@ static inline char *tiny_path(const char *name)
     return path[next];
 }
 
-static inline RunConfig *tiny_config(int64_t width)
+/* more: lines at the end of the config */
+static inline RunConfig *tiny_config_with(int64_t width, const char *more)
 {
     RunConfig *cfg = NULL;
     char *text = mem_printf(
@@ -29,11 +30,16 @@ static inline RunConfig *tiny_config(int64_t width)
         "max_steps: 1\n"
         "global_batch_size: 2\n"
         "model: {hidden_size: %lld, intermediate_size: 16, num_hidden_layers: 1,\n"
-        "        num_attention_heads: 2, vocab_size: 256, max_position_embeddings: 64}\n",
-        TINY_CONTEXT, LL(width));
+        "        num_attention_heads: 2, vocab_size: 256, max_position_embeddings: 64}\n%s",
+        TINY_CONTEXT, LL(width), more);
     T_OK(config_parse("tiny.yaml", text, strlen(text), 0, NULL, &cfg));
     mem_free(text);
     return cfg;
+}
+
+static inline RunConfig *tiny_config(int64_t width)
+{
+    return tiny_config_with(width, "");
 }
 
 static inline void tiny_save(TrainState *s, const char *kind, const char *version, const char *dir)
@@ -85,9 +91,9 @@ static inline LoadedModel *tiny_bigram_model(const char *dir, const unsigned cha
     return m;
 }
 
-static inline LoadedModel *tiny_random_model(const char *dir, uint64_t seed)
+static inline LoadedModel *tiny_random_model_with(const char *dir, uint64_t seed, const char *more)
 {
-    RunConfig *cfg = tiny_config(24);
+    RunConfig *cfg = tiny_config_with(24, more);
     TrainState *s = NULL;
     LoadedModel *m = NULL;
     T_OK(state_create(comm_self(), cfg, &s));
@@ -97,5 +103,10 @@ static inline LoadedModel *tiny_random_model(const char *dir, uint64_t seed)
     config_destroy(cfg);
     T_OK(loaded_model_open(&(ModelChoice){.dir = dir}, &m));
     return m;
+}
+
+static inline LoadedModel *tiny_random_model(const char *dir, uint64_t seed)
+{
+    return tiny_random_model_with(dir, seed, "");
 }
 #endif

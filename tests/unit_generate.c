@@ -23,8 +23,8 @@ static GenerateOpts options(int64_t max_new_tokens)
     return o;
 }
 
-/* What the most probable byte is, again and again. */
-static void judge(const LoadedModel *m, const char *prompt, char *text)
+/* What the most probable byte is, again and again; so many tokens are in sight. */
+static void judge(const LoadedModel *m, const char *prompt, int64_t context, char *text)
 {
     int32_t ids[128], doc_start[128] = {0}, labels[128] = {0};
     real logits[256];
@@ -33,7 +33,7 @@ static void judge(const LoadedModel *m, const char *prompt, char *text)
     T_OK(tape_create(&tape));
     for (int64_t i = 0; i < n; i++) ids[i] = (unsigned char)prompt[i];
     while (n_text < N_NEW) {
-        const int64_t T = n < TINY_CONTEXT ? n : TINY_CONTEXT, last = T - 1;
+        const int64_t T = n < context ? n : context, last = T - 1;
         Batch b = {.B = 1, .T = T, .tokens = ids + n - T, .labels = labels, .doc_start = doc_start};
         int32_t best = 0;
         T_OK(model_logits(m->net.model, tape, &b, 1, &last, logits));
@@ -58,7 +58,7 @@ START_TEST(a_batch_gives_what_one_by_one_gives)
     T_OK(generate(m, &o, N_PROMPT, prompt, c));
     for (int i = 0; i < N_PROMPT; i++) {
         char expected[N_NEW + 1];
-        judge(m, TEXTS[i], expected);
+        judge(m, TEXTS[i], TINY_CONTEXT, expected);
         T_EQ_STR(c[i].text, expected);
         T_EQ_I64(c[i].n_bytes, strlen(expected));
         T_TRUE(c[i].end == (c[i].n_token < N_NEW ? END_EOS : END_LENGTH));
@@ -67,6 +67,42 @@ START_TEST(a_batch_gives_what_one_by_one_gives)
         T_EQ_I64(c[i].n_unseen, seen_last > TINY_CONTEXT ? seen_last - TINY_CONTEXT : 0);
     }
     T_TRUE(n_different >= 3); /* prompts matter, so the comparison means something */
+    for (int i = 0; i < N_PROMPT; i++) continuation_fini(&c[i]);
+    loaded_model_close(m);
+    T_EQ_I64(mem_live(), 0);
+}
+END_TEST
+
+/* Prompts above the threshold are read in segments, whole, beyond every context; those below as by the base. */
+START_TEST(long_prompts_go_by_the_memory)
+{
+    LoadedModel *m = tiny_random_model_with(
+        tiny_path("memory"), 3,
+        "trainable: [{kind: memory_gate, segment_len: 8, n_sink: 2, n_window: 3}]\n");
+    const GenerateOpts o = options(N_NEW);
+    Prompt prompt[N_PROMPT];
+    Continuation c[N_PROMPT], blind;
+    int64_t n_long = 0, bytes = 0;
+    for (int i = 0; i < N_PROMPT; i++) prompt[i] = prompt_of(TEXTS[i]);
+    T_OK(generate(m, &o, N_PROMPT, prompt, c));
+    for (int i = 0; i < N_PROMPT; i++) {
+        char expected[N_NEW + 1];
+        T_EQ_I64(c[i].stats.n_prompt, prompt[i].n_bytes);
+        T_TRUE(c[i].stats.in_segments == (prompt[i].n_bytes > 8 + 2 + 3));
+        T_TRUE(c[i].stats.first_token_s > 0 && c[i].stats.seconds >= c[i].stats.first_token_s);
+        T_TRUE(c[i].stats.state_bytes > 0);
+        if (!c[i].stats.in_segments) continue;
+        judge(m, TEXTS[i], INT64_MAX, expected);
+        T_EQ_STR(c[i].text, expected);
+        T_EQ_I64(c[i].n_unseen, 0);
+        T_TRUE(n_long++ == 0 || c[i].stats.state_bytes == bytes);
+        bytes = c[i].stats.state_bytes;
+    }
+    T_TRUE(n_long >= 3);
+    model_blind(m->net.model, true);
+    T_OK(generate(m, &o, 1, &prompt[N_PROMPT - 1], &blind));
+    T_TRUE(strcmp(blind.text, c[N_PROMPT - 1].text) != 0);
+    continuation_fini(&blind);
     for (int i = 0; i < N_PROMPT; i++) continuation_fini(&c[i]);
     loaded_model_close(m);
     T_EQ_I64(mem_live(), 0);
@@ -171,8 +207,9 @@ END_TEST
 
 int main(void)
 {
-    const TTest *tests[] = {a_batch_gives_what_one_by_one_gives, it_ends_at_eos_stop_and_length,
-                            drawing_is_seeded, hopeless_prompts_and_weights_are_refused,
-                            no_memory_is_survived_everywhere};
+    const TTest *tests[] = {
+        a_batch_gives_what_one_by_one_gives,      long_prompts_go_by_the_memory,
+        it_ends_at_eos_stop_and_length,           drawing_is_seeded,
+        hopeless_prompts_and_weights_are_refused, no_memory_is_survived_everywhere};
     return test_main("unit.generate", tests, N_OF(tests));
 }

@@ -11,7 +11,7 @@
 typedef struct Eval {
     const Comm *world;
     const LoadedModel *m;
-    int64_t max_tokens;
+    int64_t max_tokens, max_seq_length;
     bool json;
     Tape *tape;
     Batch *batch;
@@ -22,6 +22,7 @@ typedef struct Eval {
 // clang-format off
 static const OptSpec EVAL_OPTS[] = {
     OPT_COUNT(Eval, max_tokens, 0, 0, 1e15, "tokens scored of each dataset; 0: all"),
+    OPT_COUNT(Eval, max_seq_length, 0, 0, 16e6, "tokens in a row; 0: as in training"),
     OPT_END
 };
 // clang-format on
@@ -213,8 +214,8 @@ Status verb_eval(const Comm *world, int argc, char **argv)
     Status rc = ST_OK;
     LoadedModel *m = NULL;
     Eval v = {.world = world};
-    bool data = false, all = false;
-    const char *questions = NULL, *choices = NULL, *max_tokens = NULL;
+    bool data = false, all = false, blind = false;
+    const char *questions = NULL, *choices = NULL, *max_tokens = NULL, *max_seq_length = NULL;
     ModelChoice model = {0};
     const VerbFlag flags[] = {{.name = "--data", .on = &data},
                               {.name = "--questions", .value = &questions},
@@ -223,6 +224,8 @@ Status verb_eval(const Comm *world, int argc, char **argv)
                               {.name = "--release", .value = &model.release},
                               {.name = "--base", .value = &model.base},
                               {.name = "--max-tokens", .value = &max_tokens},
+                              {.name = "--max-seq-length", .value = &max_seq_length},
+                              {.name = "--without-memory", .on = &blind},
                               {.name = "--json", .on = &v.json}};
     const char **rest = mem_array(argc, sizeof *rest);
     int n_rest;
@@ -234,9 +237,12 @@ Status verb_eval(const Comm *world, int argc, char **argv)
           "eval: --all says which questions to ask, but there is no "
           "--questions");
     TRY(verb_set("eval", "--max-tokens", max_tokens, EVAL_OPTS, &v));
+    TRY(verb_set("eval", "--max-seq-length", max_seq_length, EVAL_OPTS, &v));
     model.dir = rest[0];
     TRY(setup_model(world, &model, NULL, &m));
+    TRY(setup_blind(m, blind));
     v.m = m;
+    if (v.max_seq_length > 0) m->cfg->pack.max_seq_length = v.max_seq_length;
     add_checkpoint(&v);
     TRY(eval_losses(&v, rest + 1, n_rest - 1));
     CHECK(v.n_set > 0 || questions || choices, DATA,

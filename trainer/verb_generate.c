@@ -36,8 +36,34 @@ out:
     return rc;
 }
 
+static const char *route_name(const GenerateStats *s)
+{
+    return s->in_segments ? "memory" : "attention";
+}
+
+static void add_stats_json(const GenerateStats *s, Text *out)
+{
+    text_printf(out,
+                ",\n \"stats\": {\"route\": \"%s\", \"prompt_tokens\": %lld, "
+                "\"first_token_s\": ",
+                route_name(s), LL(s->n_prompt));
+    text_json_number(out, s->first_token_s);
+    text_add(out, ", \"seconds\": ");
+    text_json_number(out, s->seconds);
+    text_printf(out, ", \"state_bytes\": %lld}", LL(s->state_bytes));
+}
+
+static void log_stats(const Continuation *c)
+{
+    const GenerateStats *s = &c->stats;
+    LOG_I("route: %s; %lld tokens in the prompt, first new one after %.3f s, %lld in %.3f s; %lld "
+          "bytes of state",
+          route_name(s), LL(s->n_prompt), s->first_token_s, LL(c->n_token), s->seconds,
+          LL(s->state_bytes));
+}
+
 static Status print_json(const LoadedModel *m, const GenerateOpts *o, const Prompt *prompt,
-                         const Continuation *c)
+                         const Continuation *c, bool stats)
 {
     Status rc = ST_OK;
     Text out = {0};
@@ -52,7 +78,9 @@ static Status print_json(const LoadedModel *m, const GenerateOpts *o, const Prom
     text_json_number(&out, o->temperature);
     text_printf(&out, ", \"top_k\": %lld, \"top_p\": ", LL(o->top_k));
     text_json_number(&out, o->top_p);
-    text_printf(&out, ", \"seed\": %lld}\n", LL(o->seed));
+    text_printf(&out, ", \"seed\": %lld", LL(o->seed));
+    if (stats) add_stats_json(&c->stats, &out);
+    text_add(&out, "}\n");
     TRY(text_check(&out));
     CHECK(fputs(out.s, stdout) >= 0 && fflush(stdout) == 0, IO, "generate: standard output");
 out:
@@ -61,7 +89,7 @@ out:
 }
 
 static Status continue_prompt(const LoadedModel *m, const GenerateOpts *o, const char *text,
-                              bool json)
+                              bool json, bool stats)
 {
     Status rc = ST_OK;
     Text from_stdin = {0};
@@ -75,7 +103,8 @@ static Status continue_prompt(const LoadedModel *m, const GenerateOpts *o, const
     if (c.n_unseen > 0)
         LOG_I("%lld tokens are in sight at a time: the first %lld were out of sight at the end",
               LL(loaded_model_context(m)), LL(c.n_unseen));
-    TRY(json ? print_json(m, o, &prompt, &c) : print_text(&prompt, &c));
+    TRY(json ? print_json(m, o, &prompt, &c, stats) : print_text(&prompt, &c));
+    if (stats && !json) log_stats(&c);
 out:
     continuation_fini(&c);
     text_fini(&from_stdin);
@@ -85,10 +114,10 @@ out:
 Status verb_generate(const Comm *world, int argc, char **argv)
 {
     Status rc = ST_OK;
-    enum { FIRST_OPTION = 5 };
+    enum { FIRST_OPTION = 7 };
     LoadedModel *m = NULL;
     GenerateOpts o;
-    bool json = false;
+    bool json = false, stats = false, blind = false;
     ModelChoice model = {0};
     const char *prompt = NULL, *max_new = NULL, *temperature = NULL, *top_k = NULL, *top_p = NULL,
                *seed = NULL;
@@ -97,6 +126,8 @@ Status verb_generate(const Comm *world, int argc, char **argv)
                               {.name = "--base", .value = &model.base},
                               {.name = "--stop", .value = &o.stop},
                               {.name = "--json", .on = &json},
+                              {.name = "--stats", .on = &stats},
+                              {.name = "--without-memory", .on = &blind},
                               {.name = "--max-new-tokens", .value = &max_new},
                               {.name = "--temperature", .value = &temperature},
                               {.name = "--top-k", .value = &top_k},
@@ -116,7 +147,9 @@ Status verb_generate(const Comm *world, int argc, char **argv)
           "probable token is taken");
     model.dir = rest[0];
     TRY(setup_model(world, &model, NULL, &m));
-    TRY(comm_agree(world, comm_rank(world) == 0 ? continue_prompt(m, &o, prompt, json) : ST_OK));
+    TRY(setup_blind(m, blind));
+    TRY(comm_agree(world,
+                   comm_rank(world) == 0 ? continue_prompt(m, &o, prompt, json, stats) : ST_OK));
 out:
     loaded_model_close(m);
     mem_free(rest);

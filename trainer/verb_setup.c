@@ -3,6 +3,7 @@
 #include "trainer/base/cpu.h"
 #include "trainer/base/mem.h"
 #include "trainer/base/rng.h"
+#include "trainer/models/segments.h"
 #include "trainer/run/leg.h"
 #include "trainer/tensor/gemm.h"
 #include <stdlib.h>
@@ -72,6 +73,17 @@ Status setup_model(const Comm *world, const ModelChoice *choice, const char *com
           "the ranks see different checkpoints in %s: is it the same on every node?", choice->dir);
     TRY(setup_machine(world, cfg->gemm_backend, compute_dtype ? compute_dtype : cfg->compute_dtype,
                       (int)cfg->threads));
+out:
+    return rc;
+}
+
+Status setup_blind(LoadedModel *m, bool on)
+{
+    Status rc = ST_OK;
+    if (!on) goto out;
+    CHECK(model_segments(m->net.model), CONFIG,
+          "%s: --without-memory: this model has no memory (kind: memory_gate)", m->dir);
+    model_blind(m->net.model, true);
 out:
     return rc;
 }

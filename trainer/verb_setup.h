@@ -22,4 +22,7 @@ CHECKED Status setup_machine(const Comm *world, const char *backend, const char 
  * Rank: collective. Errors: those of loaded_model_open and setup_machine; ST_DATA when ranks see different checkpoints */
 CHECKED Status setup_model(const Comm *world, const ModelChoice *choice, const char *compute_dtype,
                            LoadedModel **m);
+
+/* --without-memory: texts that are read in segments find their memory empty. Errors: ST_CONFIG there is none */
+CHECKED Status setup_blind(LoadedModel *m, bool on);
 #endif

@@ -37,6 +37,23 @@ const ExportDef *export_find(const char *name)
     return NULL;
 }
 
+Status export_check_attention(const LoadedModel *m)
+{
+    Status rc = ST_OK;
+    for (int64_t i = 0; m->net.hooks && i < m->net.hooks->n; i++) {
+        const MethodDef *def = m->net.hooks->at[i].def;
+        CHECK(!def->attend, CONFIG,
+              "%s: kind: %s acts inside attention, for which neither a model folder nor an adapter "
+              "of PEFT has a place: "
+              "transformers, PEFT, vLLM, llama.cpp and mlx-lm cannot load it. trainer can: pass on "
+              "this directory "
+              "and the base it was trained on",
+              m->dir, def->name);
+    }
+out:
+    return rc;
+}
+
 /* ---- reading it again ---- */
 
 /* Weights that were rounded to fewer bits move the logits. */

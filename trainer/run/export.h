@@ -35,6 +35,10 @@ const char *export_names(void);                 /* "hf|peft" */
 CHECKED Status export_model(const LoadedModel *m, const ExportOpts *o, bool verify, const char *dir,
                             ExportFacts *facts);
 
+/* No form has room for what acts between attention and its output. Errors: ST_CONFIG with the tools that cannot load it, and
+ * what can */
+CHECKED Status export_check_attention(const LoadedModel *m);
+
 /* The end of a run ("final", "releases/v1") in every form of export_to, as output_dir/exports/v1-hf; what is there
  * already stays. Rank: local; one rank calls it. Errors: those of loaded_model_open and export_model */
 CHECKED Status export_end(const RunConfig *cfg, const char *end);

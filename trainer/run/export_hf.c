@@ -34,6 +34,7 @@ typedef struct HfWeights {
 static Status check_mergeable(const LoadedModel *m)
 {
     Status rc = ST_OK;
+    TRY(export_check_attention(m));
     for (int64_t i = 0; m->net.hooks && i < m->net.hooks->n; i++) {
         const MethodDef *def = m->net.hooks->at[i].def;
         CHECK(!def->linear || def->merge, CONFIG,

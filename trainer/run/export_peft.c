@@ -31,6 +31,7 @@ static Status check_methods(const LoadedModel *m)
 {
     Status rc = ST_OK;
     bool any = false;
+    TRY(export_check_attention(m));
     for (int64_t i = 0; m->net.hooks && i < m->net.hooks->n; i++) {
         const MethodDef *def = m->net.hooks->at[i].def;
         CHECK(!def->linear || def->low_rank, CONFIG, "kind: %s has no form in PEFT", def->name);

@@ -1,9 +1,12 @@
 /* generate.c — one batch of the rows that are still open: first their prompts, then a token of each on top of the cache.
- * A row longer than the model's sight is read again for each token, for all its positions move. */
+ * A row longer than the model's sight is read again for each token, for all its positions move. Rows read in segments go
+ * one by one, each with a cache of its own. */
 #include "trainer/run/generate.h"
 #include "trainer/base/mem.h"
 #include "trainer/models/kv_cache.h"
+#include "trainer/models/segments.h"
 #include <string.h>
+#include <time.h>
 
 // clang-format off
 const OptSpec GENERATE_OPTS[] = {
@@ -22,6 +25,7 @@ typedef struct Row {
     int64_t n, n_prompt;
     Rng rng;
     bool closed;
+    SegmentCache *segments; /* NULL: it is a row of the batch */
 } Row;
 
 typedef struct Generator {
@@ -33,12 +37,20 @@ typedef struct Generator {
     Row *row;
     int64_t *open;  /* (n_open) rows of the present batch, and their slots in the cache */
     int64_t *n_new; /* (n_open) tokens of each that the cache has not seen */
-    KvCache *cache;
-    Batch *batch; /* memory for all rows; B and T are those of the present pass */
+    KvCache *cache; /* NULL: every row is read in segments */
+    Batch *batch;   /* memory for all rows; B and T are those of the present pass */
     Tape *tape;
     real *logits; /* (n_open, vocab) */
     SampleCandidate *room;
+    double begun; /* seconds */
 } Generator;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 const char *generate_end_name(GenerateEnd end)
 {
@@ -54,7 +66,10 @@ void continuation_fini(Continuation *c)
 
 static void generator_fini(Generator *g)
 {
-    for (int64_t i = 0; g->row && i < g->n_row; i++) mem_free(g->row[i].ids);
+    for (int64_t i = 0; g->row && i < g->n_row; i++) {
+        mem_free(g->row[i].ids);
+        segment_cache_destroy(g->row[i].segments);
+    }
     mem_free(g->row);
     mem_free(g->open);
     mem_free(g->n_new);
@@ -83,8 +98,27 @@ static Status row_init(const Generator *g, int64_t i, const Prompt *p)
     CHECK(r->ids, NOMEM, "a text of %lld tokens", LL(r->n + g->o->max_new_tokens));
     memcpy(r->ids, prompt.ids, (size_t)prompt.n * sizeof *r->ids);
     rng_init(&r->rng, (uint64_t)g->o->seed, (uint64_t)i);
+    const Segments *plan = model_segments(g->m->net.model);
+    if (plan && r->n > plan->route_threshold)
+        TRY(segment_cache_create(g->m->net.model, 1, &r->segments));
 out:
     token_list_fini(&prompt);
+    return rc;
+}
+
+/* For the rows that are read whole. */
+static Status cache_create(Generator *g)
+{
+    Status rc = ST_OK;
+    int64_t longest = 0;
+    for (int64_t i = 0; i < g->n_row; i++)
+        if (!g->row[i].segments && g->row[i].n > longest) longest = g->row[i].n;
+    if (longest == 0) goto out;
+    const int64_t whole = longest + g->o->max_new_tokens,
+                  in_sight = whole < g->context ? whole : g->context;
+    TRY(batch_create(g->n_row, whole <= g->context ? longest : in_sight, &g->batch));
+    TRY(kv_cache_create(model_config(g->m->net.model), g->n_row, in_sight, &g->cache));
+out:
     return rc;
 }
 
@@ -92,7 +126,7 @@ static Status generator_init(Generator *g, const Prompt *prompt)
 {
     Status rc = ST_OK;
     const int64_t n = g->n_row, known = tokenizer_vocab_size(g->m->tokenizer);
-    int64_t longest = 0;
+    g->begun = now();
     g->vocab = model_config(g->m->net.model)->vocab_size;
     g->n_id = known < g->vocab ? known : g->vocab;
     g->context = loaded_model_context(g->m);
@@ -102,14 +136,8 @@ static Status generator_init(Generator *g, const Prompt *prompt)
     g->room = mem_array(g->n_id, sizeof *g->room);
     g->logits = mem_alloc((size_t)(n * g->vocab) * sizeof *g->logits);
     CHECK(g->row && g->open && g->n_new && g->room && g->logits, NOMEM, "%lld texts", LL(n));
-    for (int64_t i = 0; i < n; i++) {
-        TRY(row_init(g, i, &prompt[i]));
-        if (g->row[i].n > longest) longest = g->row[i].n;
-    }
-    const int64_t whole = longest + g->o->max_new_tokens,
-                  in_sight = whole < g->context ? whole : g->context;
-    TRY(batch_create(n, whole <= g->context ? longest : in_sight, &g->batch));
-    TRY(kv_cache_create(model_config(g->m->net.model), n, in_sight, &g->cache));
+    for (int64_t i = 0; i < n; i++) TRY(row_init(g, i, &prompt[i]));
+    TRY(cache_create(g));
     TRY(tape_create(&g->tape));
 out:
     return rc;
@@ -119,10 +147,12 @@ out:
 static void fill_batch(Generator *g, Continuation *out)
 {
     Batch *b = g->batch;
-    g->n_open = b->T = 0;
+    g->n_open = 0;
+    if (!g->cache) return;
+    b->T = 0;
     for (int64_t i = 0; i < g->n_row; i++) {
         const Row *r = &g->row[i];
-        if (r->closed) continue;
+        if (r->closed || r->segments) continue;
         const int64_t seen = r->n < g->context ? r->n : g->context;
         if (seen < r->n) g->cache->n_past[i] = 0;
         g->n_new[g->n_open] = seen - g->cache->n_past[i];
@@ -188,6 +218,19 @@ static bool cut_at_stop(Continuation *c, const char *stop)
     return true;
 }
 
+static void take_stats(const Generator *g, const Row *r, Continuation *c)
+{
+    GenerateStats *s = &c->stats;
+    const KvCache *k = g->cache;
+    s->seconds = now() - g->begun;
+    if (c->n_token > 0) return;
+    s->first_token_s = s->seconds;
+    s->in_segments = r->segments != NULL;
+    s->n_prompt = r->n_prompt;
+    s->state_bytes = r->segments ? segment_cache_bytes(r->segments)
+                                 : 2 * k->n_layer * k->capacity * k->width * (int64_t)sizeof(real);
+}
+
 static Status take_token(Generator *g, Row *r, const real *logits, Continuation *c)
 {
     Status rc = ST_OK;
@@ -195,6 +238,7 @@ static Status take_token(Generator *g, Row *r, const real *logits, Continuation 
     const SampleOpts sample = {o->temperature, o->top_k, o->top_p};
     const int32_t id = sample_token(&sample, logits, g->n_id, rng_uniform(&r->rng), g->room);
     CHECK(id >= 0, NONFINITE, "token %lld: its logits are not finite", LL(r->n));
+    take_stats(g, r, c);
     r->closed = true;
     if (tokenizer_is_end(g->m->tokenizer, id)) {
         c->end = END_EOS;
@@ -214,6 +258,34 @@ out:
     return rc;
 }
 
+/* One more token for each open row of the batch. */
+static Status extend_batch(Generator *g, Continuation *out)
+{
+    Status rc = ST_OK;
+    const KvRows rows = {g->cache, g->open, g->n_new};
+    fill_batch(g, out);
+    if (g->n_open == 0) goto out;
+    TRY(model_extend(g->m->net.model, g->tape, g->batch, &rows, g->logits));
+    for (int64_t k = 0; k < g->n_open; k++)
+        TRY(take_token(g, &g->row[g->open[k]], g->logits + k * g->vocab, &out[g->open[k]]));
+out:
+    return rc;
+}
+
+/* All tokens of a row that is read in segments. */
+static Status extend_row(Generator *g, Row *r, Continuation *c)
+{
+    Status rc = ST_OK;
+    while (!r->closed) {
+        const int64_t seen = segment_cache_n_past(r->segments);
+        TRY(model_extend_segments(g->m->net.model, g->tape, r->segments, r->n - seen, r->ids + seen,
+                                  g->logits));
+        TRY(take_token(g, r, g->logits, c));
+    }
+out:
+    return rc;
+}
+
 Status generate(const LoadedModel *m, const GenerateOpts *o, int64_t n, const Prompt *prompt,
                 Continuation *out)
 {
@@ -222,12 +294,10 @@ Status generate(const LoadedModel *m, const GenerateOpts *o, int64_t n, const Pr
     if (n == 0) goto out;
     memset(out, 0, (size_t)n * sizeof *out);
     TRY(generator_init(&g, prompt));
-    for (fill_batch(&g, out); g.n_open > 0; fill_batch(&g, out)) {
-        const KvRows rows = {g.cache, g.open, g.n_new};
-        TRY(model_extend(m->net.model, g.tape, g.batch, &rows, g.logits));
-        for (int64_t k = 0; k < g.n_open; k++)
-            TRY(take_token(&g, &g.row[g.open[k]], g.logits + k * g.vocab, &out[g.open[k]]));
-    }
+    do TRY(extend_batch(&g, out));
+    while (g.n_open > 0);
+    for (int64_t i = 0; i < n; i++)
+        if (g.row[i].segments) TRY(extend_row(&g, &g.row[i], &out[i]));
 out:
     generator_fini(&g);
     return rc;
