@@ -428,7 +428,7 @@ END_TEST
 
 START_TEST(takes_no_more_for_longer_texts)
 {
-    enum { LONGEST = 16384 };
+    enum { LONGEST = 4096 };
     static int32_t tokens[LONGEST];
     static const ToyEntry e = {"memory_gate",
                                {"segment_len", "32", "n_sink", "4", "n_window", "16"}};
