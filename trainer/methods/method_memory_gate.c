@@ -95,22 +95,25 @@ out:
     return rc;
 }
 
-/* "model.layers.3.self_attn.q_proj" -> "model.layers.3" */
-static int stem_of_block(const ModelView *view, int64_t layer)
+static const char *name_in_block(const ModelView *view, int64_t layer)
 {
-    for (int64_t i = 0; i < view->n_site; i++) {
-        if (view->site[i]->layer != layer) continue;
-        const char *name = view->site[i]->name, *c = name;
-        while (*c && !(c > name && c[-1] == '.' && isdigit((unsigned char)*c))) c++;
-        while (isdigit((unsigned char)*c)) c++;
-        return (int)(c - name);
-    }
-    return 0;
+    for (int64_t i = 0; i < view->n_site; i++)
+        if (view->site[i]->layer == layer) return view->site[i]->name;
+    return "";
+}
+
+/* Bytes of "model.layers.3" in "model.layers.3.self_attn.q_proj". */
+static int stem_bytes(const char *name)
+{
+    const char *c = name;
+    while (*c && !(c > name && c[-1] == '.' && isdigit((unsigned char)*c))) c++;
+    while (isdigit((unsigned char)*c)) c++;
+    return (int)(c - name);
 }
 
 typedef struct Declare {
     ParamSet *ps;
-    const char *stem; /* of the block's names */
+    const char *stem; /* n_stem bytes: of the block's names */
     int n_stem;
     double lr_scale;
 } Declare;
@@ -197,11 +200,9 @@ static Status memory_gate_create(void **self, const void *opts, const ModelView 
     g->block = mem_array(g->n_layer, sizeof *g->block);
     CHECK(g->block, NOMEM, "memory_gate: %lld blocks", LL(g->n_layer));
     for (int64_t i = 0; i < g->n_layer; i++) {
-        const int n_stem = stem_of_block(view, i);
-        const char *stem = "";
-        for (int64_t s = 0; s < view->n_site && !*stem; s++)
-            if (view->site[s]->layer == i) stem = view->site[s]->name;
-        TRY(declare_block(g, &(Declare){ps, stem, n_stem, o->gate_lr_ratio}, &g->block[i]));
+        const char *name = name_in_block(view, i);
+        const Declare d = {ps, name, stem_bytes(name), o->gate_lr_ratio};
+        TRY(declare_block(g, &d, &g->block[i]));
     }
     *self = g;
     g = NULL;
