@@ -387,20 +387,24 @@ void ckpt_write_drop(CkptWrite *w)
     destroy(w);
 }
 
-int64_t ckpt_n_writer(int64_t n_bytes)
+/* Of a part, with options as they come. */
+static int64_t usual_part_bytes(void)
 {
     CkptOpts opts = {0};
     opt_set_defaults(CKPT_OPTS, &opts);
-    return (n_bytes + opts.checkpoint_part_bytes - 1) / opts.checkpoint_part_bytes;
+    return opts.checkpoint_part_bytes;
+}
+
+int64_t ckpt_n_writer(int64_t n_bytes)
+{
+    const int64_t part = usual_part_bytes();
+    return (n_bytes + part - 1) / part;
 }
 
 int64_t ckpt_write_bytes(int64_t n_bytes)
 {
-    CkptOpts opts = {0};
-    opt_set_defaults(CKPT_OPTS, &opts);
-    const int64_t part =
-        n_bytes < opts.checkpoint_part_bytes ? n_bytes : opts.checkpoint_part_bytes;
-    return part + CKPT_SLICE_BYTES;
+    const int64_t part = usual_part_bytes();
+    return (n_bytes < part ? n_bytes : part) + CKPT_SLICE_BYTES;
 }
 
 int64_t ckpt_disk_bytes(const CkptTensor *t, int64_t n_tensor)

@@ -9,6 +9,7 @@
 #include "trainer/base/mem.h"
 #include "trainer/io/name_pattern.h"
 #include "trainer/methods/lora.h"
+#include "trainer/methods/methods.h"
 #include "trainer/methods/names.h"
 #include <ctype.h>
 #include <math.h>
@@ -221,11 +222,8 @@ static void lora_init_weights(void *self, uint64_t seed)
 {
     const Lora *lo = self;
     for (int64_t i = 0; i < lo->n_pair; i++) {
-        const Param *a = lo->pair[i].a, *b = lo->pair[i].b;
-        const double bound = 1 / sqrt((double)a->dim[1]);
-        Rng r;
-        rng_init(&r, seed, rng_hash_bytes(a->name, strlen(a->name), 0));
-        for (int64_t k = 0; k < a->n; k++) a->val[k] = (real)(bound * (2 * rng_uniform(&r) - 1));
+        const Param *b = lo->pair[i].b;
+        methods_fill_uniform(lo->pair[i].a, seed);
         memset(b->val, 0, (size_t)b->n * sizeof *b->val);
     }
 }

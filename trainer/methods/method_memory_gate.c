@@ -14,7 +14,6 @@
 #include "trainer/base/mem.h"
 #include "trainer/methods/methods.h"
 #include <ctype.h>
-#include <math.h>
 #include <stdio.h>
 
 typedef struct MemoryGateOpts {
@@ -225,12 +224,7 @@ static void memory_gate_init_weights(void *self, uint64_t seed)
                                      b->write_k, b->write_v, b->write_bias};
         for (int k = 0; k < N_OF(zero); k++) fill(zero[k], 0);
         fill(b->read_scale, 1);
-        if (!b->up) continue;
-        Rng r;
-        const double bound = 1 / sqrt((double)g->head_dim);
-        rng_init(&r, seed, rng_hash_bytes(b->up->name, strlen(b->up->name), 0));
-        for (int64_t k = 0; k < b->up->n; k++)
-            b->up->val[k] = (real)(bound * (2 * rng_uniform(&r) - 1));
+        if (b->up) methods_fill_uniform(b->up, seed);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "trainer/methods/methods.h"
 #include "trainer/base/mem.h"
 #include "trainer/methods/method_list.h"
+#include <math.h>
 
 #define METHOD_DECLARE(name) extern const MethodDef method_##name;
 #define METHOD_ENTRY(name) &method_##name,
@@ -64,4 +65,12 @@ void methods_init_weights(const Hooks *hooks, uint64_t seed)
         const Hook *h = &hooks->at[i];
         if (h->def->init_weights) h->def->init_weights(h->self, seed);
     }
+}
+
+void methods_fill_uniform(const Param *p, uint64_t seed)
+{
+    const double bound = 1 / sqrt((double)p->dim[1]);
+    Rng r;
+    rng_init(&r, seed, rng_hash_bytes(p->name, strlen(p->name), 0));
+    for (int64_t i = 0; i < p->n; i++) p->val[i] = (real)(bound * (2 * rng_uniform(&r) - 1));
 }

@@ -24,4 +24,6 @@ CHECKED Status methods_create(const MethodSpec *spec, int64_t n, const ModelView
 void methods_destroy(Hooks *hooks);
 /* Values of what the methods declared; the set is sealed. Rank: replicated */
 void methods_init_weights(const Hooks *hooks, uint64_t seed);
+/* A matrix (out,in) as methods start one: uniform in +-1/sqrt(in), a pure function of seed, name and index. */
+void methods_fill_uniform(const Param *p, uint64_t seed);
 #endif

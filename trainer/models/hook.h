@@ -37,6 +37,12 @@ typedef struct Segments {
     bool turned;          /* SegmentSite has queries and keys turned by their positions */
 } Segments;
 
+/* Keys that stay in sight from earlier segments, at most. */
+static inline int64_t segments_n_slot(const Segments *s)
+{
+    return s->n_sink + s->n_window;
+}
+
 /* Attention of a block over a segment of B rows. */
 typedef struct SegmentSite {
     int layer;

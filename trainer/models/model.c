@@ -294,13 +294,6 @@ out:
     return rc;
 }
 
-/* Where something is learned, what it is learned for: the memory; else as the plan says. */
-static bool reads_in_segments(const Model *m, int64_t T, bool learns)
-{
-    const Segments *s = model_segments(m);
-    return s && T > (learns ? s->len : s->route_threshold);
-}
-
 Status model_loss(const Model *m, Tape *t, const Batch *batch, bool backward, double *loss_sum,
                   const real **nats)
 {
@@ -309,7 +302,7 @@ Status model_loss(const Model *m, Tape *t, const Batch *batch, bool backward, do
     Batch seen;
     const int32_t *labels;
     Tensor *x, *w, *loss;
-    if (reads_in_segments(m, batch->T, backward))
+    if (segments_for(m, batch->T, backward))
         return segments_loss(m, t, batch, backward, loss_sum, nats);
     tape_reset(t);
     tape_no_grad(t, !backward);
@@ -359,8 +352,7 @@ Status model_logits(const Model *m, Tape *t, const Batch *batch, int64_t n_row, 
 {
     Status rc = ST_OK;
     Tensor *x;
-    if (reads_in_segments(m, batch->T, false))
-        return segments_logits(m, t, batch, n_row, rows, logits);
+    if (segments_for(m, batch->T, false)) return segments_logits(m, t, batch, n_row, rows, logits);
     tape_reset(t);
     tape_no_grad(t, true);
     TRY(model_hidden(m, t, batch, NULL, ALL_ROWS, &x));

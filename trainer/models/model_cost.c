@@ -51,18 +51,6 @@ int64_t model_n_frozen_block(const Model *m)
 
 /* ---- work ---- */
 
-/* What a row of T tokens is read in; NULL: as a whole. */
-static const Segments *segments_of(const Model *m, int64_t T)
-{
-    const Segments *s = model_segments(m);
-    return s && T > s->len ? s : NULL;
-}
-
-static int64_t n_slot_of(const Segments *s)
-{
-    return s ? s->n_sink + s->n_window : 0;
-}
-
 /* Keys a token sees in a causal layer, on average, twice: all T without a window. */
 static double keys_twice(const ModelConfig *c, bool windowed, double T)
 {
@@ -74,9 +62,9 @@ double model_attention_flops_per_token(const Model *m, int64_t T)
 {
     const ModelConfig *c = model_config(m);
     const int64_t lowest = lowest_trained(m);
-    const Segments *s = segments_of(m, T);
+    const Segments *s = segments_for(m, T, true);
     double products = 0;
-    if (s) T = s->len + 2 * n_slot_of(s); /* twice, as of a causal layer half is computed */
+    if (s) T = s->len + 2 * segments_n_slot(s); /* twice, as of a causal layer half is computed */
     for (int64_t i = 0; i < c->num_hidden_layers; i++)
         products += (i >= lowest ? 12.0 : 4.0) *
                     keys_twice(c, layer_is_windowed(model_def(m), c, i), (double)T);
@@ -124,7 +112,7 @@ static SegmentWidth segment_width(const Model *m, const Segments *s)
     const ModelConfig *c = model_config(m);
     if (!s) return (SegmentWidth){0};
     const int64_t A = c->num_attention_heads * c->head_dim,
-                  K = c->num_key_value_heads * c->head_dim, n_slot = n_slot_of(s),
+                  K = c->num_key_value_heads * c->head_dim, n_slot = segments_n_slot(s),
                   n_key = n_slot + s->len;
     return (SegmentWidth){.turned = A + K * n_key / s->len,
                           .slots = n_slot > 0 ? 2 * K + 2 * K * n_key / s->len : 0,
@@ -172,8 +160,8 @@ static int64_t grads_width(const Model *m, const Segments *s)
 int64_t model_activation_bytes(const Model *m, int64_t B, int64_t T, bool checkpointing)
 {
     const ModelConfig *c = model_config(m);
-    const Segments *s = segments_of(m, T);
-    const int64_t n_key = s ? n_slot_of(s) + s->len : T;
+    const Segments *s = segments_for(m, T, true);
+    const int64_t n_key = s ? segments_n_slot(s) + s->len : T;
     const int64_t C = c->hidden_size, N = B * (s ? s->len : T), lowest = lowest_trained(m);
     int64_t kept = C, below = 0, again = 0; /* the embedding */
     for (int64_t i = 0; i < c->num_hidden_layers; i++) {

@@ -11,6 +11,12 @@ const Segments *model_segments(const Model *m)
     return NULL;
 }
 
+const Segments *segments_for(const Model *m, int64_t T, bool learns)
+{
+    const Segments *s = model_segments(m);
+    return s && T > (learns ? s->len : s->route_threshold) ? s : NULL;
+}
+
 /* ---- what is kept of a row ---- */
 
 /* Numbers of a block for B rows that have n keys each. */
@@ -64,7 +70,7 @@ Status segment_cache_create(const Model *m, int64_t B, SegmentCache **out)
     c->plan = model_segments(m);
     c->B = B;
     c->n_layer = cfg->num_hidden_layers;
-    c->n_slot = c->plan->n_sink + c->plan->n_window;
+    c->n_slot = segments_n_slot(c->plan);
     c->n_key = c->n_slot + c->plan->len;
     c->half = cfg->head_dim / 2;
     c->size = block_size(m, B, c->n_key);
@@ -234,7 +240,7 @@ int64_t segments_bytes(const Model *m, int64_t B, int64_t T)
 {
     const Segments *plan = model_segments(m);
     const ModelConfig *c = model_config(m);
-    const int64_t n_slot = plan->n_sink + plan->n_window, n_key = n_slot + plan->len;
+    const int64_t n_slot = segments_n_slot(plan), n_key = n_slot + plan->len;
     const BlockSize kept = block_size(m, B, n_slot), cache = block_size(m, B, n_key);
     return (int64_t)sizeof(real) * (lesson_reals(&kept, n_segment_of(plan, T)) +
                                     all_blocks(&cache) + B * n_key * c->head_dim + B * T);
@@ -244,7 +250,7 @@ static Status lesson_init(Lesson *l, bool backward)
 {
     Status rc = ST_OK;
     const Segments *plan = l->plan = model_segments(l->m);
-    l->size = block_size(l->m, l->batch->B, plan->n_sink + plan->n_window);
+    l->size = block_size(l->m, l->batch->B, segments_n_slot(plan));
     l->n_segment = n_segment_of(plan, l->batch->T);
     l->lowest = model_n_frozen_block(l->m);
     l->nats = mem_array(l->batch->B * l->batch->T, sizeof *l->nats);
@@ -346,7 +352,7 @@ static Status learn_segment(Lesson *l, Tape *t, int64_t s)
 {
     Status rc = ST_OK;
     const Segments *plan = l->plan;
-    const int64_t n_slot = plan->n_sink + plan->n_window;
+    const int64_t n_slot = segments_n_slot(plan);
     Piece *piece;
     Batch cut;
     Tensor *x, *loss;

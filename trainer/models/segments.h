@@ -4,6 +4,9 @@
 #include "trainer/models/model.h"
 
 const Segments *model_segments(const Model *m); /* NULL: rows are read whole */
+/* What a row of T tokens is read in; NULL: as a whole. To learn from, all rows longer than a segment are; else those above
+ * route_threshold. */
+const Segments *segments_for(const Model *m, int64_t T, bool learns);
 
 /* model_loss for such rows. To learn, each segment but the last is run forward once to find what it leaves behind, which is
  * kept; then, from the last to the first, forward again and backward on a tape of its own. */

@@ -2,11 +2,11 @@
  * A row longer than the model's sight is read again for each token, for all its positions move. Rows read in segments go
  * one by one, each with a cache of its own. */
 #include "trainer/run/generate.h"
+#include "trainer/base/log.h"
 #include "trainer/base/mem.h"
 #include "trainer/models/kv_cache.h"
 #include "trainer/models/segments.h"
 #include <string.h>
-#include <time.h>
 
 // clang-format off
 const OptSpec GENERATE_OPTS[] = {
@@ -44,13 +44,6 @@ typedef struct Generator {
     SampleCandidate *room;
     double begun; /* seconds */
 } Generator;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 const char *generate_end_name(GenerateEnd end)
 {
@@ -98,8 +91,7 @@ static Status row_init(const Generator *g, int64_t i, const Prompt *p)
     CHECK(r->ids, NOMEM, "a text of %lld tokens", LL(r->n + g->o->max_new_tokens));
     memcpy(r->ids, prompt.ids, (size_t)prompt.n * sizeof *r->ids);
     rng_init(&r->rng, (uint64_t)g->o->seed, (uint64_t)i);
-    const Segments *plan = model_segments(g->m->net.model);
-    if (plan && r->n > plan->route_threshold)
+    if (segments_for(g->m->net.model, r->n, false))
         TRY(segment_cache_create(g->m->net.model, 1, &r->segments));
 out:
     token_list_fini(&prompt);
@@ -126,7 +118,7 @@ static Status generator_init(Generator *g, const Prompt *prompt)
 {
     Status rc = ST_OK;
     const int64_t n = g->n_row, known = tokenizer_vocab_size(g->m->tokenizer);
-    g->begun = now();
+    g->begun = clock_s();
     g->vocab = model_config(g->m->net.model)->vocab_size;
     g->n_id = known < g->vocab ? known : g->vocab;
     g->context = loaded_model_context(g->m);
@@ -222,7 +214,7 @@ static void take_stats(const Generator *g, const Row *r, Continuation *c)
 {
     GenerateStats *s = &c->stats;
     const KvCache *k = g->cache;
-    s->seconds = now() - g->begun;
+    s->seconds = clock_s() - g->begun;
     if (c->n_token > 0) return;
     s->first_token_s = s->seconds;
     s->in_segments = r->segments != NULL;

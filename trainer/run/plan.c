@@ -68,13 +68,23 @@ static bool copies_state(const Plan *p)
     return false;
 }
 
+static int64_t slot_bytes(const Plan *p)
+{
+    return p->job->cfg->optim_def->n_slot * p->memory.weights;
+}
+
+/* What a checkpoint holds. */
+static int64_t state_bytes(const Plan *p)
+{
+    return p->memory.weights + slot_bytes(p) + p->memory.average;
+}
+
 /* Beside the rest, by the account of one moment: slots that are shared out or packed stand whole where the gradients were,
  * then copied with the rest of the state, whose copy outlives them. */
-static int64_t saving_bytes(const Plan *p, int64_t vector)
+static int64_t saving_bytes(const Plan *p)
 {
     const PlanMemory *m = &p->memory;
-    const int64_t slots = p->job->cfg->optim_def->n_slot * vector,
-                  state = vector + slots + m->average,
+    const int64_t slots = slot_bytes(p), state = state_bytes(p),
                   write = ckpt_write_bytes(state) + (copies_state(p) ? state : 0),
                   gathered = m->optimizer == slots ? 0 : slots - m->gradients;
     return write + (gathered > 0 ? gathered : 0);
@@ -83,8 +93,7 @@ static int64_t saving_bytes(const Plan *p, int64_t vector)
 /* Ranks of a node that write no part of a checkpoint have none in memory. */
 static int64_t unwritten_bytes(const Plan *p)
 {
-    const PlanMemory *m = &p->memory;
-    const int64_t state = m->weights * (1 + p->job->cfg->optim_def->n_slot) + m->average,
+    const int64_t state = state_bytes(p),
                   idle = comm_node_size(p->job->comm) - ckpt_n_writer(state);
     return idle > 0 ? idle * (ckpt_write_bytes(state) - ckpt_write_bytes(0)) : 0;
 }
@@ -109,7 +118,7 @@ static void plan_memory(Plan *p)
     m->data = data_bytes(p->job);
     const int64_t program = held_bytes() - mem_live_bytes();
     m->program = program > 0 ? program : 0;
-    m->saving = saving_bytes(p, vector);
+    m->saving = saving_bytes(p);
     m->total = m->program + m->weights + m->frozen + m->mapped + m->gradients + m->optimizer +
                m->average + m->activations + m->data + m->saving;
     m->node =

@@ -459,7 +459,7 @@ out:
 Status tape_backward(Tape *t, Tensor *y)
 {
     Status rc = ST_OK;
-    if (y && y->needs_grad) {
+    if (y->needs_grad) {
         TRY(tape_want_grad(t, y));
         for (int64_t i = 0; i < y->n; i++) y->grad[i] = 1;
         y->grad_blank = false;

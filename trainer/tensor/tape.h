@@ -128,8 +128,8 @@ CHECKED Status tape_ce_head(Tape *t, Tensor *x, Tensor *w, const int32_t *labels
 CHECKED Status tape_ce_head_softcap(Tape *t, Tensor *x, Tensor *w, const int32_t *labels,
                                     double softcap, Tensor **nats);
 
-/* Backward from y with dy = 1 everywhere (NULL: from what was seeded alone); adds to the gradients of the parameters. The
- * records are used up: one backward per forward. */
+/* Backward from y with dy = 1 everywhere, and from what was seeded; adds to the gradients of the parameters. The records are
+ * used up: one backward per forward. */
 CHECKED Status tape_backward(Tape *t, Tensor *y);
 
 /* Fills cos and sin, (n_pos, half) each, with factor times those of the angles pos freq[i]. */
