@@ -40,7 +40,7 @@ typedef struct Stretch { /* a piece of one parameter */
     int64_t offset, n;
     int64_t place; /* in the slots of the rank that has it; bytes */
     double lr_scale;
-    bool decays, packed;
+    bool mine, decays, packed;
 } Stretch;
 
 struct Optim {
@@ -48,8 +48,7 @@ struct Optim {
     void *opts;
     OptimCommon common;
     const Comm *comm;
-    int64_t *cut;       /* of the flat vector, by rank; NULL: this rank holds all of it */
-    int64_t begin, end; /* what it holds */
+    Cut cut; /* of the flat vector; nothing in it: this rank holds all of it */
     int64_t slot_bytes;
     char *slot[OPTIM_MAX_SLOT];    /* stretch after stretch: floats, or codes and then scales */
     Quant8 *quant[OPTIM_MAX_SLOT]; /* NULL: floats */
@@ -91,37 +90,35 @@ static int64_t stretch_bytes(int64_t n, bool packed)
                   : code_bytes(n * (int64_t)sizeof(float));
 }
 
-static bool is_mine(const Optim *o, const Stretch *s)
-{
-    return o->begin <= s->offset && s->offset < o->end;
-}
-
-static void list_stretches_of(Optim *o, const Param *p)
+/* piece: the one that p's first stretch lies in, or one before it; on return that of its last. */
+static void list_stretches_of(Optim *o, const Param *p, int64_t *piece)
 {
     const bool plain = p->kind == PARAM_NORM || p->kind == PARAM_BIAS;
     for (int64_t at = 0; at < p->n; at += STRETCH) {
+        while (o->cut.at && o->cut.at[*piece + 1] <= p->offset + at) ++*piece;
         Stretch *s = &o->stretch[o->n_stretch++];
         *s = (Stretch){.offset = p->offset + at,
                        .n = p->n - at < STRETCH ? p->n - at : STRETCH,
                        .place = o->slot_bytes,
                        .lr_scale = p->lr_scale,
+                       .mine = !o->cut.at || *piece % comm_size(o->comm) == comm_rank(o->comm),
                        .decays =
                            p->kind != PARAM_GATE && (!plain || o->common.decay_norms_and_biases),
                        .packed = is_packed(o->def, p)};
-        if (is_mine(o, s)) o->slot_bytes += stretch_bytes(s->n, s->packed);
+        if (s->mine) o->slot_bytes += stretch_bytes(s->n, s->packed);
     }
 }
 
 static Status list_stretches(Optim *o, const ParamSet *ps)
 {
     Status rc = ST_OK;
-    int64_t n = 0;
+    int64_t n = 0, piece = 0;
     for (int64_t k = 0; k < params_count(ps); k++)
         n += (params_at(ps, k)->n + STRETCH - 1) / STRETCH;
     o->stretch = mem_array(n, sizeof *o->stretch);
     o->squares = mem_array(n, sizeof *o->squares);
     CHECK(o->stretch && o->squares, NOMEM, "optimizer: %lld stretches", LL(n));
-    for (int64_t k = 0; k < params_count(ps); k++) list_stretches_of(o, params_at(ps, k));
+    for (int64_t k = 0; k < params_count(ps); k++) list_stretches_of(o, params_at(ps, k), &piece);
 out:
     return rc;
 }
@@ -131,30 +128,52 @@ static bool is_sharded(const OptimCommon *common, const Comm *c)
     return common->shard_optimizer && c && comm_size(c) > 1;
 }
 
-/* The first element of the r-th of `size` equal parts, moved to the begin of its stretch. */
-static int64_t cut_at(const ParamSet *ps, int r, int size)
+static int64_t n_piece_of(const ParamSet *ps, const Comm *c)
 {
-    const int64_t at = params_flat_n(ps) * r / size;
-    int64_t k = params_count(ps) - 1;
-    if (r == size) return params_flat_n(ps);
-    while (k > 0 && params_at(ps, k)->offset > at) k--;
-    const int64_t offset = k >= 0 ? params_at(ps, k)->offset : 0;
+    return comm_size(c) * comm_n_region(c, params_flat_n(ps), STRETCH);
+}
+
+/* The first element of the i-th of n equal parts, moved to the begin of its stretch. */
+static int64_t cut_at(const ParamSet *ps, int64_t i, int64_t n)
+{
+    const int64_t at = params_flat_n(ps) / n * i + params_flat_n(ps) % n * i / n;
+    int64_t low = 0, high = params_count(ps); /* parameters before low begin at or before `at` */
+    if (i == n) return params_flat_n(ps);
+    while (low < high) {
+        const int64_t middle = (low + high) / 2;
+        if (params_at(ps, middle)->offset <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const int64_t offset = low > 0 ? params_at(ps, low - 1)->offset : 0;
     return offset + (at - offset) / STRETCH * STRETCH;
+}
+
+/* Of a slot, elements [first, end). */
+static int64_t part_bytes(const OptimDef *def, const ParamSet *ps, int64_t first, int64_t end)
+{
+    int64_t bytes = 0;
+    for (int64_t k = 0; k < params_count(ps); k++) {
+        const Param *p = params_at(ps, k);
+        int64_t at = first > p->offset ? first - p->offset : 0;
+        for (; at < p->n && p->offset + at < end; at += STRETCH)
+            bytes += stretch_bytes(p->n - at < STRETCH ? p->n - at : STRETCH, is_packed(def, p));
+    }
+    return bytes;
 }
 
 int64_t optim_bytes(const OptimDef *def, const OptimCommon *common, const ParamSet *ps,
                     const Comm *c)
 {
     const int size = is_sharded(common, c) ? comm_size(c) : 1;
-    int64_t most = 0, bytes = 0, end = cut_at(ps, 1, size);
-    for (int64_t k = 0, r = 0; k < params_count(ps); k++) {
-        const Param *p = params_at(ps, k);
-        for (int64_t at = 0; at < p->n; at += STRETCH) {
-            if (p->offset + at >= end) bytes = 0;
-            while (p->offset + at >= end) end = cut_at(ps, (int)++r + 1, size);
-            bytes += stretch_bytes(p->n - at < STRETCH ? p->n - at : STRETCH, is_packed(def, p));
-            if (bytes > most) most = bytes;
-        }
+    const int64_t n = size > 1 ? n_piece_of(ps, c) : 1;
+    int64_t most = 0;
+    for (int r = 0; r < size; r++) {
+        int64_t bytes = 0;
+        for (int64_t i = r; i < n; i += size)
+            bytes += part_bytes(def, ps, cut_at(ps, i, n), cut_at(ps, i + 1, n));
+        if (bytes > most) most = bytes;
     }
     return def->n_slot * most;
 }
@@ -162,12 +181,10 @@ int64_t optim_bytes(const OptimDef *def, const OptimCommon *common, const ParamS
 static Status share_out(Optim *o, const ParamSet *ps)
 {
     Status rc = ST_OK;
-    const int size = comm_size(o->comm), rank = comm_rank(o->comm);
-    o->cut = mem_array(size + 1, sizeof *o->cut);
-    CHECK(o->cut, NOMEM, "optimizer: shares of %d ranks", size);
-    for (int r = 0; r <= size; r++) o->cut[r] = cut_at(ps, r, size);
-    o->begin = o->cut[rank];
-    o->end = o->cut[rank + 1];
+    const int64_t n = n_piece_of(ps, o->comm);
+    o->cut = (Cut){n, mem_array(n + 1, sizeof *o->cut.at)};
+    CHECK(o->cut.at, NOMEM, "optimizer: %lld pieces", LL(n));
+    for (int64_t i = 0; i <= n; i++) o->cut.at[i] = cut_at(ps, i, n);
 out:
     return rc;
 }
@@ -195,7 +212,6 @@ Status optim_create(const OptimDef *def, const void *opts, const OptimCommon *co
     o->def = def;
     o->common = *common;
     o->comm = c;
-    o->end = params_flat_n(ps);
     o->opts = mem_alloc(def->opts_size);
     CHECK(o->opts, NOMEM, "optimizer %s: %zu bytes", def->name, def->opts_size);
     memcpy(o->opts, opts, def->opts_size);
@@ -218,7 +234,7 @@ void optim_destroy(Optim *o)
     }
     mem_free(o->squares);
     mem_free(o->stretch);
-    mem_free(o->cut);
+    mem_free(o->cut.at);
     mem_free(o->opts);
     mem_free(o);
 }
@@ -233,14 +249,14 @@ const char *optim_slot_name(const Optim *o, int i)
     return o->def->slot[i];
 }
 
-const int64_t *optim_cut(const Optim *o)
+const Cut *optim_cut(const Optim *o)
 {
-    return o->cut;
+    return o->cut.at ? &o->cut : NULL;
 }
 
 float *optim_slot(const Optim *o, int i)
 {
-    return o->cut || o->quant[i] ? NULL : (float *)(void *)o->slot[i];
+    return o->cut.at || o->quant[i] ? NULL : (float *)(void *)o->slot[i];
 }
 
 /* The slot's floats of a stretch that is not packed. */
@@ -272,15 +288,15 @@ static void pack(const Optim *o, int i, const Stretch *s, int64_t at, int64_t n,
 }
 
 /* This rank's stretches among elements [first, first + n). */
-static bool is_held(const Optim *o, const Stretch *s, int64_t first, int64_t n)
+static bool is_held(const Stretch *s, int64_t first, int64_t n)
 {
-    return is_mine(o, s) && first <= s->offset && s->offset < first + n;
+    return s->mine && first <= s->offset && s->offset < first + n;
 }
 
 void optim_slot_get(const Optim *o, int i, int64_t first, int64_t n, float *to)
 {
     for (const Stretch *s = o->stretch; s < o->stretch + o->n_stretch; s++) {
-        if (!is_held(o, s, first, n)) continue;
+        if (!is_held(s, first, n)) continue;
         float *x = to + s->offset - first;
         if (s->packed)
             unpack(o, i, s, 0, s->n, x);
@@ -292,7 +308,7 @@ void optim_slot_get(const Optim *o, int i, int64_t first, int64_t n, float *to)
 void optim_slot_put(Optim *o, int i, int64_t first, int64_t n, const float *from)
 {
     for (const Stretch *s = o->stretch; s < o->stretch + o->n_stretch; s++) {
-        if (!is_held(o, s, first, n)) continue;
+        if (!is_held(s, first, n)) continue;
         const float *x = from + s->offset - first;
         if (s->packed)
             pack(o, i, s, 0, s->n, x, 0);
@@ -329,10 +345,10 @@ double optim_grad_norm(Optim *o, const float *grad, double scale)
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < o->n_stretch; k++) {
         const Stretch *s = &o->stretch[k];
-        o->squares[k] = is_mine(o, s) ? sum_of_squares(grad + s->offset, s->n) : 0.0;
+        o->squares[k] = s->mine ? sum_of_squares(grad + s->offset, s->n) : 0.0;
     }
     /* as bits, each from one rank: exact */
-    if (o->cut) comm_sum_i64(o->comm, (int64_t *)o->squares, (int)o->n_stretch);
+    if (o->cut.at) comm_sum_i64(o->comm, (int64_t *)o->squares, (int)o->n_stretch);
     for (int64_t k = 0; k < o->n_stretch; k++) sum += o->squares[k];
     return sqrt(sum) * scale;
 }
@@ -389,9 +405,9 @@ void optim_step(Optim *o, ParamSet *ps, const float *grad, double scale, double 
                             .t = ++o->t};
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < o->n_stretch; k++)
-        if (is_mine(o, &o->stretch[k])) update_stretch(o, &o->stretch[k], call);
-    if (!o->cut) return;
+        if (o->stretch[k].mine) update_stretch(o, &o->stretch[k], call);
+    if (!o->cut.at) return;
     const int before = profile_enter(PROFILE_PHASE, "parameters to ranks");
-    comm_share_slices(o->comm, params_flat(ps), o->cut);
+    comm_share_pieces(o->comm, params_flat(ps), &o->cut);
     profile_leave(before);
 }

@@ -50,8 +50,8 @@ extern const OptSpec OPTIM_COMMON_OPTS[];
 
 typedef struct Optim Optim; /* a rule with its options and its slots for one ParamSet */
 
-/* Slots start at zero. With shard_optimizer each rank of c owns neighbouring stretches of the flat
- * vectors, holds the slots of these alone and updates the parameters there (stage 1 of ZeRO,
+/* Slots start at zero. With shard_optimizer each rank of c owns pieces of the flat vectors, holds the
+ * slots of these alone and updates the parameters there (stage 1 of ZeRO,
  * Rajbhandari et al. 2020, arXiv:1910.02054); c may be NULL: one rank.
  *
  * Rank    local
@@ -68,9 +68,9 @@ const char *optim_slot_name(const Optim *o, int i);
 int64_t optim_updates(const Optim *o); /* t of the last update; saved and restored with the slots */
 void optim_set_updates(Optim *o, int64_t t);
 
-/* (size + 1): rank r needs the gradient in [cut[r], cut[r+1]) of the flat vector; NULL: the slots
- * are not shared out, every rank needs all of it. Owns: the optimizer's. */
-const int64_t *optim_cut(const Optim *o);
+/* Where each rank needs the gradient; NULL: the slots are not shared out, every rank needs all of
+ * it. Owns: the optimizer's. */
+const Cut *optim_cut(const Optim *o);
 
 /* A slot has params_flat_n numbers, laid out as the ParamSet. Of elements [first, first + n) of slot
  * i, which are those of whole parameters, what this rank holds is written to `to`, or taken from
@@ -83,7 +83,7 @@ float *optim_slot(const Optim *o, int i);
 
 /* Euclidean norm of grad * scale; not finite where the gradient is not.
  *
- * Shapes  grad: params_flat_n numbers; only this rank's stretches are read
+ * Shapes  grad: params_flat_n numbers; only this rank's pieces are read
  * Math    sums of squares in double, a stretch at a time, added in their order: any number of
  *         threads and ranks gives the same bits
  * Rank    collective where optim_cut is not NULL, else local */

@@ -67,7 +67,7 @@ START_TEST(split_makes_smaller_worlds)
 }
 END_TEST
 
-enum { MAX_RANK = 16 };
+enum { LARGE = (1 << 22) + 12345 };
 
 static float leaf_value(int leaf, int64_t i)
 {
@@ -81,32 +81,50 @@ static float tree_at(int first, int width, int64_t i)
     return tree_at(first, width / 2, i) + tree_at(first + width / 2, width / 2, i);
 }
 
-/* Of n floats, rank r of P wants those from n (r/P)^2 on: shares of very different length. */
-static void uneven_cut(int64_t n, int64_t *cut)
+/* n floats in n_region regions, the i-th of R pieces from n (i/R)^2 on: pieces of very different length, some empty. */
+static Cut uneven_cut(int64_t n, int n_region)
 {
-    const int size = comm_size(test_world());
-    for (int r = 0; r <= size; r++) cut[r] = n * r * r / (size * size);
+    const int64_t n_piece = (int64_t)comm_size(test_world()) * n_region;
+    const Cut cut = {n_piece, mem_array(n_piece + 1, sizeof *cut.at)};
+    for (int64_t i = 0; i <= n_piece; i++)
+        cut.at[i] = (int64_t)((double)n * (double)(i * i) / (double)(n_piece * n_piece));
+    return cut;
 }
 
-static void check_sum(int n_leaf, int64_t n, const int64_t *cut)
+static bool is_mine(const Cut *cut, int64_t i)
+{
+    int64_t piece = 0;
+    while (cut && cut->at[piece + 1] <= i) piece++;
+    return !cut || piece % comm_size(test_world()) == comm_rank(test_world());
+}
+
+/* n_early > 0: fills the last leaf from its end on, in so many parts, and says so after each. */
+static void fill_leaf(TreeSum *ts, int leaf, int64_t n, int n_early)
+{
+    float *buf = tree_sum_leaf(ts);
+    for (int part = n_early; part > 0; part--) {
+        const int64_t from = n * (part - 1) / n_early;
+        for (int64_t i = from; i < n * part / n_early; i++) buf[i] += leaf_value(leaf, i);
+        tree_sum_complete(ts, from);
+    }
+    for (int64_t i = 0; n_early == 0 && i < n; i++) buf[i] += leaf_value(leaf, i);
+    tree_sum_leaf_done(ts);
+}
+
+static void check_sum(int n_leaf, int64_t n, const Cut *cut, int n_early)
 {
     TreeSum *ts = NULL;
-    const int rank = comm_rank(test_world());
-    const int64_t begin = cut ? cut[rank] : 0, last = cut ? cut[rank + 1] : n;
     T_OK(tree_sum_create(test_world(), n_leaf, n, cut, &ts));
     for (int again = 0; again < 2; again++) {
         int first, end;
         tree_sum_leaves(ts, &first, &end);
-        for (int leaf = first; leaf < end; leaf++) {
-            float *buf = tree_sum_leaf(ts);
-            for (int64_t i = 0; i < n; i++) buf[i] += leaf_value(leaf, i);
-            tree_sum_leaf_done(ts);
-        }
+        T_OK(tree_sum_begin(ts));
+        for (int leaf = first; leaf < end; leaf++)
+            fill_leaf(ts, leaf, n, leaf == end - 1 ? n_early : 0);
         const float *sum = tree_sum_finish(ts);
-        for (int64_t i = begin; i < last; i++) {
+        for (int64_t i = 0; i < n; i += n < LARGE ? 1 : 11) {
             const float expected = tree_at(0, n_leaf, i);
-            if (memcmp(&sum[i], &expected, sizeof expected) !=
-                0) /* a passing assertion costs a write */
+            if (memcmp(&sum[i], &expected, sizeof expected) != 0 && is_mine(cut, i))
                 ck_abort_msg("leaves %d, element %lld: %.9g, expected %.9g", n_leaf, LL(i),
                              (double)sum[i], (double)expected);
         }
@@ -119,38 +137,80 @@ static void check_sum(int n_leaf, int64_t n, const int64_t *cut)
 
 START_TEST(ordered_sum_is_the_tree_whatever_the_ranks)
 {
-    const int64_t large = ((int64_t)1 << 22) + 12345;
     for (int n_leaf = 4; n_leaf <= 32; n_leaf *= 2) {
-        check_sum(n_leaf, 1, NULL);
-        check_sum(n_leaf, 17, NULL);
-        check_sum(n_leaf, 5000, NULL);
+        check_sum(n_leaf, 1, NULL, 0);
+        check_sum(n_leaf, 17, NULL, 0);
+        check_sum(n_leaf, 5000, NULL, 0);
     }
-    check_sum(8, large, NULL);
+    check_sum(8, LARGE, NULL, 0);
 }
 END_TEST
 
-START_TEST(ordered_sum_gives_each_rank_its_own_stretch)
+START_TEST(ordered_sum_gives_each_rank_its_own_pieces)
 {
-    int64_t cut[MAX_RANK + 1];
-    const int64_t sizes[] = {1, 17, 5000, ((int64_t)1 << 22) + 12345};
-    for (int64_t i = 0; i < N_OF(sizes); i++) {
-        uneven_cut(sizes[i], cut);
-        check_sum(8, sizes[i], cut);
-    }
+    const int64_t sizes[] = {1, 17, 5000, LARGE};
+    for (int64_t i = 0; i < N_OF(sizes); i++)
+        for (int n_region = 1; n_region <= 5; n_region += 2) {
+            const Cut cut = uneven_cut(sizes[i], n_region);
+            check_sum(8, sizes[i], &cut, 0);
+            mem_free(cut.at);
+        }
 }
 END_TEST
 
-START_TEST(slices_reach_all_ranks)
+START_TEST(what_is_complete_early_travels_early)
+{
+    const int64_t sizes[] = {1, 17, 5000, LARGE};
+    for (int64_t i = 0; i < N_OF(sizes); i++)
+        for (int n_early = sizes[i] == LARGE ? 7 : 1; n_early <= 7; n_early += 3) {
+            const Cut cut = uneven_cut(sizes[i], 5);
+            check_sum(8, sizes[i], &cut, n_early);
+            check_sum(4, sizes[i], NULL, n_early);
+            mem_free(cut.at);
+        }
+}
+END_TEST
+
+/* One rank fills nothing, another but the first part of its last leaf: nobody waits, and the next sum is right. */
+START_TEST(a_sum_that_failed_is_finished)
+{
+    TreeSum *ts = NULL;
+    const int rank = comm_rank(test_world());
+    int first, end;
+    const Cut cut = uneven_cut(LARGE, 5);
+    T_OK(tree_sum_create(test_world(), 8, LARGE, &cut, &ts));
+    tree_sum_leaves(ts, &first, &end);
+    for (int round = 0; round < 2; round++) {
+        T_OK(tree_sum_begin(ts));
+        for (int leaf = first; leaf < end && (rank > 0 || round == 1); leaf++) {
+            if (round == 0 && leaf == end - 1) {
+                (void)tree_sum_leaf(ts);
+                tree_sum_complete(ts, LARGE / 2);
+            } else {
+                fill_leaf(ts, leaf, LARGE, leaf == end - 1 ? 3 : 0);
+            }
+        }
+        const float *sum = tree_sum_finish(ts);
+        for (int64_t i = 0; i < LARGE && round == 1; i += 4099)
+            if (is_mine(&cut, i)) T_TRUE(sum[i] == tree_at(0, 8, i));
+    }
+    tree_sum_destroy(ts);
+    mem_free(cut.at);
+}
+END_TEST
+
+START_TEST(pieces_reach_all_ranks)
 {
     enum { N = 1000 };
-    int64_t cut[MAX_RANK + 1];
+    const int n_region[] = {1, 3, 64, 200}; /* more than travel at a time */
     float x[N];
-    const int rank = comm_rank(test_world());
-    uneven_cut(N, cut);
-    for (int64_t i = 0; i < N; i++)
-        x[i] = cut[rank] <= i && i < cut[rank + 1] ? leaf_value(1, i) : NAN;
-    comm_share_slices(test_world(), x, cut);
-    for (int64_t i = 0; i < N; i++) T_TRUE(x[i] == leaf_value(1, i));
+    for (int k = 0; k < N_OF(n_region); k++) {
+        const Cut cut = uneven_cut(N, n_region[k]);
+        for (int64_t i = 0; i < N; i++) x[i] = is_mine(&cut, i) ? leaf_value(1, i) : NAN;
+        comm_share_pieces(test_world(), x, &cut);
+        for (int64_t i = 0; i < N; i++) T_TRUE(x[i] == leaf_value(1, i));
+        mem_free(cut.at);
+    }
 }
 END_TEST
 
@@ -170,8 +230,10 @@ int main(int argc, char **argv)
                         small_reductions_and_gather,
                         split_makes_smaller_worlds,
                         ordered_sum_is_the_tree_whatever_the_ranks,
-                        ordered_sum_gives_each_rank_its_own_stretch,
-                        slices_reach_all_ranks,
+                        ordered_sum_gives_each_rank_its_own_pieces,
+                        what_is_complete_early_travels_early,
+                        a_sum_that_failed_is_finished,
+                        pieces_reach_all_ranks,
                         ordered_sum_refuses_more_ranks_than_groups};
     return test_main_mpi("mpi.base", argc, argv, t, N_OF(t));
 }

@@ -183,19 +183,31 @@ void comm_barrier(const Comm *c)
     if (c->size > 1) MPI_DO(MPI_Barrier(c->handle));
 }
 
+int64_t comm_n_region(const Comm *c, int64_t n, int64_t grain)
+{
+    enum { REGION = 1 << 22 };
+    const int64_t least = c->size * grain, region = least > REGION ? least : REGION;
+    return n <= region ? 1 : (n + region - 1) / region;
+}
+
 /* Every rank sends to the k-th after it while it receives from the k-th before it, for all k: no
  * message waits for another. */
-void comm_share_slices(const Comm *c, float *x, const int64_t *cut)
+void comm_share_pieces(const Comm *c, float *x, const Cut *cut)
 {
-    enum { CHUNK = 1 << 28 }; /* floats; MPI counts are int */
+    enum { MOST = 64 }; /* regions at a time */
+    MPI_Request request[2 * MOST];
     for (int k = 1; k < c->size; k++) {
         const int to = (c->rank + k) % c->size, from = (c->rank - k + c->size) % c->size;
-        for (int64_t at = 0; at < cut_longest(cut, c->size); at += CHUNK) {
-            const int64_t out = cut_begin(cut, c->rank, at), in = cut_begin(cut, from, at);
-            MPI_DO(MPI_Sendrecv(x + out, (int)(cut_begin(cut, c->rank, at + CHUNK) - out),
-                                MPI_FLOAT, to, 0, x + in,
-                                (int)(cut_begin(cut, from, at + CHUNK) - in), MPI_FLOAT, from, 0,
-                                c->handle, MPI_STATUS_IGNORE));
+        int n = 0;
+        for (int64_t first = 0; first < cut->n_piece; first += c->size) {
+            const int64_t *in = cut->at + first + from, *out = cut->at + first + c->rank;
+            MPI_DO(MPI_Irecv(x + in[0], (int)(in[1] - in[0]), MPI_FLOAT, from, 0, c->handle,
+                             &request[n++]));
+            MPI_DO(MPI_Isend(x + out[0], (int)(out[1] - out[0]), MPI_FLOAT, to, 0, c->handle,
+                             &request[n++]));
+            if (n < 2 * MOST && first + c->size < cut->n_piece) continue;
+            MPI_DO(MPI_Waitall(n, request, MPI_STATUSES_IGNORE));
+            n = 0;
         }
     }
 }

@@ -36,9 +36,20 @@ void comm_sum_i64(const Comm *c, int64_t *x, int n); /* exact, so order does not
 void comm_bcast(const Comm *c, void *p, size_t n_bytes, int root);
 void comm_barrier(const Comm *c);
 
-/* What rank r has in x[cut[r] .. cut[r+1]) reaches all others; cut has size + 1 places, the same on
- * all ranks. Rank: collective. */
-void comm_share_slices(const Comm *c, float *x, const int64_t *cut);
+/* Which rank has what of a long vector: piece i, [at[i], at[i+1]), is rank i % size's. `size` neighbouring pieces are a
+ * region: wherever in the vector work is, there is some for every rank. */
+typedef struct Cut {
+    int64_t n_piece; /* a multiple of size */
+    int64_t *
+        at; /* (n_piece + 1), ascending, from 0 to the length of the vector; the same on all ranks */
+} Cut;
+
+/* Into how many regions n numbers are to be cut: so that ranks need little memory for what they tell each other of one, and
+ * that each rank has `grain` numbers of it. */
+int64_t comm_n_region(const Comm *c, int64_t n, int64_t grain);
+
+/* What each rank has of x in its pieces reaches all others. Rank: collective. */
+void comm_share_pieces(const Comm *c, float *x, const Cut *cut);
 
 /* Every rank gives n_bytes (its own number); rank 0 receives all of them in rank order.
  * Owns  *all and *n_each (size entries) are the caller's, NULL on other ranks. Rank: collective. */

@@ -1,5 +1,5 @@
-/* tree_sum.c — a binary counter of subtrees inside a rank, slices of whole subtrees between ranks.
- */
+/* tree_sum.c — a binary counter of subtrees inside a rank; between ranks pieces of whole subtrees, region by region from
+ * the end of the vector, where a backward finishes first. */
 #include "trainer/base/tree_sum.h"
 #include "trainer/base/comm_mpi.h"
 #include "trainer/base/mem.h"
@@ -8,7 +8,8 @@
 enum {
     MAX_DEPTH = 32,
     MAX_LEAF = 4096,
-    BLOCK = 1 << 22 /* floats that all ranks together sum at a time: bounds the inbox */
+    LINE = 16,     /* floats of a cache line */
+    ON_THE_WAY = 2 /* regions whose pieces are sent and received at a time: bounds the inbox */
 };
 
 /* A finished subtree: the sum of leaves [first, first + width). */
@@ -21,22 +22,35 @@ struct TreeSum {
     const Comm *comm;
     int n_leaf, next; /* next: the leaf to be filled */
     int64_t n;
-    Subtree own[MAX_DEPTH]; /* finished, left to right */
+    Subtree own[MAX_DEPTH]; /* left to right; finished, but for the last one while it is filled */
     int n_own;
     float *spare[MAX_DEPTH + 1]; /* buffers not in use */
     int n_spare;
-    Subtree *part; /* the subtrees of all ranks, in leaf order; sums point into the inbox */
-    int n_part;
-    const int64_t *cut; /* (size+1): rank r sums [cut[r], cut[r+1]), a slice at a time */
-    int64_t
-        *even; /* a cut of our own: all ranks are given the whole sum; NULL: it is the caller's */
-    float *inbox; /* this rank's slice, once per subtree */
-    MPI_Request *requests;
+
+    /* Between ranks: */
+    const Cut *cut; /* rank r sums its pieces */
+    Cut even; /* ours, with which all ranks are given the whole sum; nothing in it: the cut is the caller's */
+    int n_part;           /* subtrees of all ranks */
+    Subtree *part;        /* (n_part) in leaf order */
+    int64_t complete;     /* nothing is added any more to what this rank has from here on */
+    int64_t sent, summed; /* regions, counted from the last one down */
+    struct {
+        float *inbox; /* this rank's piece of each subtree of the others */
+        MPI_Request *request;
+        int n_request;
+    } way[ON_THE_WAY];
 };
+
+/* ---- leaves and subtrees ---- */
 
 static int first_leaf(const TreeSum *ts, int rank)
 {
     return (int)((int64_t)rank * ts->n_leaf / ts->comm->size);
+}
+
+static int end_leaf(const TreeSum *ts)
+{
+    return first_leaf(ts, ts->comm->rank + 1);
 }
 
 /* The whole subtrees that cover [first, end), left to right: at each place the widest that fits. */
@@ -52,15 +66,9 @@ static int cover(int first, int end, Subtree *out)
     return n;
 }
 
-static int64_t slice_most(const TreeSum *ts)
+static bool are_halves(const Subtree *left, const Subtree *right)
 {
-    return (ts->n < BLOCK ? ts->n : BLOCK) / ts->comm->size + 16;
-}
-
-/* Of what rank r sums, the slice that starts `at` floats on. */
-static int64_t slice_n(const TreeSum *ts, int64_t at, int r)
-{
-    return cut_begin(ts->cut, r, at + slice_most(ts)) - cut_begin(ts->cut, r, at);
+    return left->width == right->width && left->first % (2 * left->width) == 0;
 }
 
 static void add_into(float *restrict left, const float *restrict right, int64_t n)
@@ -69,7 +77,30 @@ static void add_into(float *restrict left, const float *restrict right, int64_t 
     for (int64_t i = 0; i < n; i++) left[i] += right[i];
 }
 
-/* The subtrees of all ranks as they stand before any slice is summed; returns how many. */
+/* As the last of n_own subtrees is finished: halves become wholes in floats [at, at + n). Returns how many are left. */
+static int merge_last(Subtree *own, int n_own, int64_t at, int64_t n)
+{
+    for (; n_own >= 2 && are_halves(&own[n_own - 2], &own[n_own - 1]); n_own--) {
+        add_into(own[n_own - 2].sum + at, own[n_own - 1].sum + at, n);
+        own[n_own - 2].width *= 2;
+    }
+    return n_own;
+}
+
+/* What the most subtrees are that a rank holds at a time, the one that is filled included. */
+static int buffers_of(const TreeSum *ts, int rank)
+{
+    const int first = first_leaf(ts, rank), end = first_leaf(ts, rank + 1);
+    Subtree held[MAX_DEPTH];
+    int most = 0;
+    for (int leaf = first; leaf < end; leaf++) {
+        const int n = cover(first, leaf, held) + 1;
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+/* The subtrees of all ranks, in leaf order; returns how many. */
 static int list_parts(const TreeSum *ts, Subtree *part)
 {
     int n = 0;
@@ -78,53 +109,72 @@ static int list_parts(const TreeSum *ts, Subtree *part)
     return n;
 }
 
-int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n)
+static int n_part_of(const TreeSum *ts, int rank)
 {
-    const TreeSum ts = {.comm = c, .n_leaf = n_leaf, .n = n};
-    Subtree held[MAX_DEPTH];
-    int n_part = 0, n_buffer = 0;
-    for (int r = 0; r < c->size; r++) {
-        const int first = first_leaf(&ts, r), end = first_leaf(&ts, r + 1);
-        for (int leaf = first; leaf < end; leaf++) { /* while it is filled */
-            const int n_held = cover(first, leaf, held) + 1;
-            if (n_held > n_buffer) n_buffer = n_held;
-        }
-        n_part += cover(first, end, held);
-    }
-    const int64_t inbox = c->size > 1 ? n_part * slice_most(&ts) : 0;
-    return (n_buffer * n + inbox) * (int64_t)sizeof(float);
+    Subtree own[MAX_DEPTH];
+    return cover(first_leaf(ts, rank), first_leaf(ts, rank + 1), own);
 }
 
-/* Equal parts, cut at whole cache lines. */
+int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n)
+{
+    const TreeSum ts = {.comm = c, .n_leaf = n_leaf};
+    const int64_t piece = n / (c->size * comm_n_region(c, n, LINE)) + LINE;
+    int n_part = 0, n_buffer = 0, least = MAX_LEAF;
+    for (int r = 0; r < c->size; r++) {
+        const int n_own = n_part_of(&ts, r), n_held = buffers_of(&ts, r);
+        n_part += n_own;
+        if (n_own < least) least = n_own;
+        if (n_held > n_buffer) n_buffer = n_held;
+    }
+    return (n_buffer * n + ON_THE_WAY * (n_part - least) * piece) * (int64_t)sizeof(float);
+}
+
+/* ---- memory ---- */
+
+/* Equal pieces, cut at whole cache lines. */
 static Status cut_evenly(TreeSum *ts)
 {
     Status rc = ST_OK;
-    const int size = ts->comm->size;
-    ts->cut = ts->even = mem_array(size + 1, sizeof *ts->even);
-    CHECK(ts->even, NOMEM, "ordered sum: %d slices", size);
-    for (int r = 0; r < size; r++) ts->even[r] = ts->n * r / size / 16 * 16;
-    ts->even[size] = ts->n;
+    const int64_t n = ts->comm->size * comm_n_region(ts->comm, ts->n, LINE);
+    ts->even = (Cut){n, mem_array(n + 1, sizeof *ts->even.at)};
+    CHECK(ts->even.at, NOMEM, "ordered sum: %lld pieces", LL(n));
+    for (int64_t i = 0; i < n; i++)
+        ts->even.at[i] = (ts->n / n * i + ts->n % n * i / n) / LINE * LINE;
+    ts->even.at[n] = ts->n;
+    ts->cut = &ts->even;
 out:
     return rc;
+}
+
+/* The longest of this rank's pieces. */
+static int64_t longest_piece(const TreeSum *ts)
+{
+    int64_t most = 0;
+    for (int64_t i = ts->comm->rank; i < ts->cut->n_piece; i += ts->comm->size)
+        if (ts->cut->at[i + 1] - ts->cut->at[i] > most) most = ts->cut->at[i + 1] - ts->cut->at[i];
+    return most;
 }
 
 static Status prepare_exchange(TreeSum *ts)
 {
     Status rc = ST_OK;
+    const int size = ts->comm->size;
     ts->part = mem_array(ts->n_leaf, sizeof *ts->part);
     CHECK(ts->part, NOMEM, "ordered sum: %d subtrees", ts->n_leaf);
     ts->n_part = list_parts(ts, ts->part);
-    ts->inbox = mem_array(ts->n_part * slice_most(ts), sizeof *ts->inbox);
-    ts->requests =
-        mem_array(ts->n_part + (int64_t)MAX_DEPTH * ts->comm->size, sizeof *ts->requests);
-    CHECK(ts->inbox && ts->requests, NOMEM, "ordered sum: %lld floats to receive",
-          LL(ts->n_part * slice_most(ts)));
     if (!ts->cut) TRY(cut_evenly(ts));
+    const int n_own = n_part_of(ts, ts->comm->rank), n_other = ts->n_part - n_own;
+    for (int i = 0; i < ON_THE_WAY; i++) {
+        ts->way[i].inbox = mem_array(n_other * longest_piece(ts), sizeof *ts->way[i].inbox);
+        ts->way[i].request = mem_array(n_other + n_own * (size - 1), sizeof *ts->way[i].request);
+        CHECK(ts->way[i].inbox && ts->way[i].request, NOMEM, "ordered sum: %lld floats to receive",
+              LL(n_other * longest_piece(ts)));
+    }
 out:
     return rc;
 }
 
-Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, const int64_t *cut, TreeSum **out)
+Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, const Cut *cut, TreeSum **out)
 {
     Status rc = ST_OK;
     TreeSum *ts = mem_alloc(sizeof *ts);
@@ -139,7 +189,7 @@ Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, const int64_t *cut,
     ts->n_leaf = n_leaf;
     ts->n = n;
     ts->cut = cut;
-    ts->next = first_leaf(ts, c->rank);
+    ts->next = end_leaf(ts);
     if (c->size > 1) TRY(prepare_exchange(ts));
     *out = ts;
     ts = NULL;
@@ -153,72 +203,137 @@ void tree_sum_destroy(TreeSum *ts)
     if (!ts) return;
     for (int i = 0; i < ts->n_own; i++) mem_free(ts->own[i].sum);
     for (int i = 0; i < ts->n_spare; i++) mem_free(ts->spare[i]);
+    for (int i = 0; i < ON_THE_WAY; i++) {
+        mem_free(ts->way[i].inbox);
+        mem_free(ts->way[i].request);
+    }
     mem_free(ts->part);
-    mem_free(ts->even);
-    mem_free(ts->inbox);
-    mem_free(ts->requests);
+    mem_free(ts->even.at);
     mem_free(ts);
 }
+
+/* The subtrees from the n-th on are needed no more. */
+static void drop_own(TreeSum *ts, int n)
+{
+    while (ts->n_own > n) ts->spare[ts->n_spare++] = ts->own[--ts->n_own].sum;
+}
+
+Status tree_sum_begin(TreeSum *ts)
+{
+    Status rc = ST_OK;
+    ASSERT(ts->next == end_leaf(ts));
+    drop_own(ts, 0);
+    for (int n = buffers_of(ts, ts->comm->rank); ts->n_spare < n; ts->n_spare++) {
+        float *buf = mem_array(ts->n, sizeof *buf);
+        CHECK(buf, NOMEM, "gradient: %lld floats", LL(ts->n));
+        ts->spare[ts->n_spare] = buf;
+    }
+    ts->next = first_leaf(ts, ts->comm->rank);
+    ts->complete = ts->n;
+    ts->sent = ts->summed = 0;
+out:
+    return rc;
+}
+
+void tree_sum_rest(TreeSum *ts)
+{
+    drop_own(ts, 0);
+    while (ts->n_spare > 0) mem_free(ts->spare[--ts->n_spare]);
+}
+
+/* ---- inside a rank ---- */
 
 void tree_sum_leaves(const TreeSum *ts, int *first, int *end)
 {
     *first = first_leaf(ts, ts->comm->rank);
-    *end = first_leaf(ts, ts->comm->rank + 1);
-}
-
-static void merge_last(TreeSum *ts)
-{
-    while (ts->n_own >= 2) {
-        Subtree *left = &ts->own[ts->n_own - 2];
-        const Subtree *right = &ts->own[ts->n_own - 1];
-        if (left->width != right->width || left->first % (2 * left->width) != 0) break;
-        add_into(left->sum, right->sum, ts->n);
-        left->width *= 2;
-        ts->spare[ts->n_spare++] = right->sum;
-        ts->n_own--;
-    }
-}
-
-static float *zeroed_buffer(TreeSum *ts)
-{
-    float *buf = ts->n_spare > 0 ? ts->spare[--ts->n_spare] : mem_array(ts->n, sizeof *buf);
-    if (buf) memset(buf, 0, (size_t)ts->n * sizeof *buf);
-    return buf;
+    *end = end_leaf(ts);
 }
 
 float *tree_sum_leaf(TreeSum *ts)
 {
-    if (ts->next == first_leaf(ts, ts->comm->rank)) /* a new sum: drop the last result */
-        while (ts->n_own > 0) ts->spare[ts->n_spare++] = ts->own[--ts->n_own].sum;
-    float *buf = zeroed_buffer(ts);
-    if (buf) ts->own[ts->n_own++] = (Subtree){ts->next, 1, buf};
+    ASSERT(ts->n_spare > 0 && ts->next < end_leaf(ts));
+    float *buf = ts->spare[--ts->n_spare];
+    memset(buf, 0, (size_t)ts->n * sizeof *buf);
+    ts->own[ts->n_own++] = (Subtree){ts->next, 1, buf};
     return buf;
+}
+
+/* The last leaf of many ranks is left to be merged as its regions are sent. */
+void tree_sum_leaf_done(TreeSum *ts)
+{
+    if (++ts->next == end_leaf(ts) && ts->comm->size > 1) return;
+    drop_own(ts, merge_last(ts->own, ts->n_own, 0, ts->n));
 }
 
 float *tree_sum_alone(TreeSum *ts)
 {
-    float *buf = zeroed_buffer(ts);
-    if (buf) ts->spare[ts->n_spare++] = buf;
-    return buf;
+    if (ts->n_spare == 0) {
+        ts->spare[0] = mem_array(ts->n, sizeof *ts->spare[0]);
+        if (!ts->spare[0]) return NULL;
+        ts->n_spare = 1;
+    }
+    return memset(ts->spare[ts->n_spare - 1], 0, (size_t)ts->n * sizeof(float));
 }
 
-void tree_sum_leaf_done(TreeSum *ts)
+/* ---- between ranks ---- */
+
+static int64_t n_region(const TreeSum *ts)
 {
-    ts->next++;
-    merge_last(ts);
+    return ts->cut->n_piece / ts->comm->size;
 }
 
-/* Sums the slices of all subtrees, given in leaf order, as the tree does. The result lands in
- * slice[0]. */
-static void fold_slices(Subtree *part, int n_part, int64_t n)
+/* Where the pieces of the i-th region from the end begin: rank r's is [at[r], at[r+1]). */
+static const int64_t *region(const TreeSum *ts, int64_t i)
+{
+    return ts->cut->at + (n_region(ts) - 1 - i) * ts->comm->size;
+}
+
+/* Of the next region: sends each rank its piece of all own subtrees, receives the own piece of all others'. */
+static void send_region(TreeSum *ts)
+{
+    const Comm *c = ts->comm;
+    const int64_t *at = region(ts, ts->sent), mine = at[c->rank + 1] - at[c->rank];
+    const int slot = (int)(ts->sent % ON_THE_WAY);
+    float *inbox = ts->way[slot].inbox;
+    MPI_Request *request = ts->way[slot].request;
+    Subtree own[MAX_DEPTH];
+    memcpy(own, ts->own, (size_t)ts->n_own * sizeof *own);
+    const int n_own = merge_last(own, ts->n_own, at[0], at[c->size] - at[0]);
+    for (int r = 0; r < c->size; r++) {
+        const int n_tag = r == c->rank ? 0 : n_part_of(ts, r);
+        for (int tag = 0; tag < n_tag; tag++, inbox += mine)
+            MPI_DO(MPI_Irecv(inbox, (int)mine, MPI_FLOAT, r, tag, c->handle, request++));
+    }
+    for (int r = 0; r < c->size; r++)
+        for (int tag = 0; tag < n_own && r != c->rank; tag++)
+            MPI_DO(MPI_Isend(own[tag].sum + at[r], (int)(at[r + 1] - at[r]), MPI_FLOAT, r, tag,
+                             c->handle, request++));
+    ts->way[slot].n_request = (int)(request - ts->way[slot].request);
+    ts->sent++;
+}
+
+/* Has all arrived, in and out, of the region that was sent first? */
+static bool has_arrived(TreeSum *ts, bool wait)
+{
+    const int slot = (int)(ts->summed % ON_THE_WAY), n = ts->way[slot].n_request;
+    int arrived = 1;
+    if (wait)
+        MPI_DO(MPI_Waitall(n, ts->way[slot].request, MPI_STATUSES_IGNORE));
+    else
+        MPI_DO(MPI_Testall(n, ts->way[slot].request, &arrived, MPI_STATUSES_IGNORE));
+    return arrived;
+}
+
+/* Sums the pieces of all subtrees, given in leaf order, as the tree does. The result lands in
+ * part[0]. */
+static void fold(Subtree *part, int n_part, int64_t n)
 {
     while (n_part > 1) {
         int kept = 0;
         for (int i = 0; i < n_part; i++) {
-            Subtree *left = kept > 0 ? &part[kept - 1] : NULL;
-            if (left && left->width == part[i].width && left->first % (2 * left->width) == 0) {
-                add_into(left->sum, part[i].sum, n);
-                left->width *= 2;
+            if (kept > 0 && are_halves(&part[kept - 1], &part[i])) {
+                add_into(part[kept - 1].sum, part[i].sum, n);
+                part[kept - 1].width *= 2;
             } else {
                 part[kept++] = part[i];
             }
@@ -227,55 +342,57 @@ static void fold_slices(Subtree *part, int n_part, int64_t n)
     }
 }
 
-/* Sends each rank its slice of all own subtrees, receives the own slice of all others' into the
- * inbox. */
-static void exchange_slices(TreeSum *ts, int64_t at_float)
+static void sum_region(TreeSum *ts)
 {
-    const Comm *c = ts->comm;
-    const int64_t mine = slice_n(ts, at_float, c->rank);
-    int n_request = 0;
-    ts->n_part = list_parts(ts, ts->part); /* as they were before the last slice was folded */
-    for (int i = 0; i < ts->n_part; i++) ts->part[i].sum = ts->inbox + i * mine;
-    for (int r = 0, at = 0; r < c->size; r++) {
-        for (int tag = 0; at < ts->n_part && ts->part[at].first < first_leaf(ts, r + 1);
-             at++, tag++) {
-            float *slot = ts->part[at].sum;
-            if (r == c->rank)
-                memcpy(slot, ts->own[tag].sum + cut_begin(ts->cut, r, at_float),
-                       (size_t)mine * sizeof *slot);
-            else
-                MPI_DO(MPI_Irecv(slot, (int)mine, MPI_FLOAT, r, tag, c->handle,
-                                 &ts->requests[n_request++]));
+    const int rank = ts->comm->rank;
+    const int64_t *at = region(ts, ts->summed), n = at[rank + 1] - at[rank];
+    float *inbox = ts->way[ts->summed % ON_THE_WAY].inbox, *sum = ts->own[0].sum + at[rank];
+    list_parts(ts, ts->part); /* as they were before the last region was folded */
+    for (int i = 0, tag = 0; i < ts->n_part; i++) {
+        const int first = ts->part[i].first;
+        if (first_leaf(ts, rank) <= first && first < end_leaf(ts)) {
+            ts->part[i].sum = ts->own[tag++].sum + at[rank];
+        } else {
+            ts->part[i].sum = inbox;
+            inbox += n;
         }
     }
-    for (int r = 0; r < c->size; r++) {
-        for (int tag = 0; tag < ts->n_own && r != c->rank; tag++)
-            MPI_DO(MPI_Isend(ts->own[tag].sum + cut_begin(ts->cut, r, at_float),
-                             (int)slice_n(ts, at_float, r), MPI_FLOAT, r, tag, c->handle,
-                             &ts->requests[n_request++]));
+    fold(ts->part, ts->n_part, n);
+    if (ts->part[0].sum != sum) memcpy(sum, ts->part[0].sum, (size_t)n * sizeof *sum);
+    ts->summed++;
+}
+
+/* Sends what is complete and adds up what has arrived; wait: until all is done. */
+static void advance(TreeSum *ts, bool wait)
+{
+    for (;;) {
+        while (ts->sent < n_region(ts) && ts->sent - ts->summed < ON_THE_WAY &&
+               region(ts, ts->sent)[0] >= ts->complete)
+            send_region(ts);
+        if (ts->summed == ts->sent || !has_arrived(ts, wait)) break;
+        sum_region(ts);
     }
-    MPI_DO(MPI_Waitall(n_request, ts->requests, MPI_STATUSES_IGNORE));
+}
+
+void tree_sum_complete(TreeSum *ts, int64_t from)
+{
+    if (ts->comm->size == 1) return;
+    ASSERT(ts->n_own > 0 && ts->own[ts->n_own - 1].first == end_leaf(ts) - 1);
+    if (from < ts->complete) ts->complete = from;
+    advance(ts, false);
 }
 
 float *tree_sum_finish(TreeSum *ts)
 {
     const Comm *c = ts->comm;
-    ASSERT(ts->next == first_leaf(ts, c->rank + 1));
-    ts->next = first_leaf(ts, c->rank);
-    float *sum = ts->own[0].sum;
-    if (c->size == 1) return sum;
-    for (int64_t at = 0; at < cut_longest(ts->cut, c->size); at += slice_most(ts)) {
-        const int64_t n = slice_n(ts, at, c->rank);
-        exchange_slices(ts, at);
-        fold_slices(ts->part, ts->n_part, n);
-        memcpy(sum + cut_begin(ts->cut, c->rank, at), ts->part[0].sum, (size_t)n * sizeof *sum);
+    while (ts->next < end_leaf(ts)) {
+        if (ts->n_own == 0 || ts->own[ts->n_own - 1].first < ts->next) (void)tree_sum_leaf(ts);
+        tree_sum_leaf_done(ts);
     }
-    if (ts->even) comm_share_slices(c, sum, ts->even);
-    return sum;
-}
-
-void tree_sum_rest(TreeSum *ts)
-{
-    while (ts->n_own > 0) ts->spare[ts->n_spare++] = ts->own[--ts->n_own].sum;
-    while (ts->n_spare > 0) mem_free(ts->spare[--ts->n_spare]);
+    if (c->size == 1) return ts->own[0].sum;
+    ts->complete = 0;
+    advance(ts, true);
+    drop_own(ts, 1);
+    if (ts->even.at) comm_share_pieces(c, ts->own[0].sum, &ts->even);
+    return ts->own[0].sum;
 }

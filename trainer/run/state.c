@@ -149,7 +149,7 @@ static void gather(const Comm *c, const TrainState *s, TensorList *l)
     for (int i = 0; i < optim_n_slot(s->optim); i++) {
         if (!l->gathered[i]) continue;
         optim_slot_get(s->optim, i, 0, params_flat_n(s->net.params), l->gathered[i]);
-        if (optim_cut(s->optim)) comm_share_slices(c, l->gathered[i], optim_cut(s->optim));
+        if (optim_cut(s->optim)) comm_share_pieces(c, l->gathered[i], optim_cut(s->optim));
     }
 }
 

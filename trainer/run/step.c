@@ -190,7 +190,6 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
         const int before = profile_enter(PROFILE_PHASE, "gradient sum");
         float *grad = tree_sum_leaf(st->sum);
         profile_leave(before);
-        CHECK(grad, NOMEM, "gradient: %lld floats", LL(params_flat_n(st->state->net.params)));
         params_bind_grad(st->state->net.params, grad);
         for (int64_t m = first_micro(st, g); m < first_micro(st, g + 1); m++) {
             double loss = 0;
@@ -296,15 +295,16 @@ Status stepper_run(Stepper *st, const Version *v, int64_t first_sample, SchedPoi
     TrainState *s = st->state;
     *out = (StepResult){0};
     if (st->order) order_samples(st, v, first_sample);
+    TRY(comm_agree(st->comm, tree_sum_begin(st->sum)));
     const Status computed = forward_backward(st, v, first_sample);
     int before = profile_enter(PROFILE_PHASE, "waiting for ranks");
     rc = comm_agree(st->comm, computed);
     profile_leave(before);
+    before = profile_enter(PROFILE_PHASE, "gradient sum");
+    const float *grad = tree_sum_finish(st->sum); /* after a failure too */
+    profile_leave(before);
     TRY(rc);
     comm_sum_i64(st->comm, st->tally, (int)tally_n(st)); /* each entry comes from one rank: exact */
-    before = profile_enter(PROFILE_PHASE, "gradient sum");
-    const float *grad = tree_sum_finish(st->sum);
-    profile_leave(before);
     const int64_t bad = read_tally(st, out);
     CHECK(out->n_label > 0, DATA, "step %lld: no token of the batch carries a label", LL(s->step));
     const double scale = 1.0 / (double)out->n_label;
