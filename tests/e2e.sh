@@ -38,7 +38,9 @@ ranks) # ranks and threads change who computes what, never the bits
         same "state at v2's branch point" "$(state "$dir/r1:1/branch-points/v2")" "$(state "$out/branch-points/v2")"
         same "losses of v2" "$(metric_steps "$dir/r1:1/v2/metrics.jsonl" branch | digest)" \
             "$(metric_steps "$out/v2/metrics.jsonl" branch | digest)"
-    done ;;
+    done
+    expect_run 1 --np 3 "output_dir=$dir/apart" overlap_comm=false
+    same "v1, summed behind the backward" "$(payload "$dir/r1:1/releases/v1")" "$(payload "$dir/apart/releases/v1")" ;;
 sharded) # who holds the optimizer's state changes no bit: clipped, averaged, gone on with other ranks, run again
     set -f
     options="max_grad_norm=0.05 average_main=true average_every=2 model.hidden_size=96"

@@ -9,9 +9,10 @@ steps=$1 kills=$2 signals=$3 seed=$4 TRAINER=$5 MPIEXEC=$6
 branch_step=$((steps - (steps * 6 + 5) / 10))
 
 start() { # LINE VERSION: in the background, as $job; its output goes to $dir/part
+    : >"$dir/part" # here, not in the job, so that nobody finds the last one's output
     # shellcheck disable=SC2046  # words
     "$MPIEXEC" -n 2 "$TRAINER" "$dir/tiny.yaml" $(version_args "$2") "output_dir=$1" datasets.0.world_bytes=$((steps * 256)) \
-        save_steps=2 save_total_limit=2 >"$dir/part" 2>&1 </dev/null &
+        save_steps=2 save_total_limit=2 >>"$dir/part" 2>&1 </dev/null &
     job=$!
 }
 finish() { code=0; wait $job || code=$?; cat "$dir/part" >>"$dir/log"; }

@@ -114,6 +114,22 @@ static inline double toy_loss(const ToyModel *toy)
     return loss;
 }
 
+/* What a watch was told of a backward: the gradients that were said to be complete, as they stood then. */
+typedef struct ToyWatch {
+    ToyModel *toy;
+    real *then;                        /* (n) from `complete` on */
+    int64_t complete, n_call, n_early; /* n_early: numbers complete before the last call */
+} ToyWatch;
+
+static inline void toy_told(void *ctx, int64_t complete)
+{
+    ToyWatch *w = ctx;
+    w->n_early = w->toy->n - w->complete;
+    for (; w->complete > complete; w->complete--)
+        w->then[w->complete - 1] = w->toy->grad[w->complete - 1];
+    w->n_call++;
+}
+
 /* Gradients from zero. */
 static inline double toy_backward(ToyModel *toy)
 {
@@ -121,5 +137,20 @@ static inline double toy_backward(ToyModel *toy)
     memset(toy->grad, 0, (size_t)toy->n * sizeof(real));
     T_OK(model_loss(toy->model, toy->tape, &toy->batch, true, &loss, NULL));
     return loss;
+}
+
+/* Nothing is added to what was said to be complete, all is in the end. Returns how many numbers were before the last op. */
+static inline int64_t toy_expect_complete(ToyModel *toy)
+{
+    ToyWatch w = {.toy = toy, .then = mem_array(toy->n, sizeof(real)), .complete = toy->n};
+    T_TRUE(w.then);
+    tape_watch(toy->tape, (TapeWatch){toy_told, &w});
+    toy_backward(toy);
+    tape_watch(toy->tape, (TapeWatch){NULL, NULL});
+    T_TRUE(w.n_call > 0);
+    T_EQ_I64(w.complete, 0);
+    T_TRUE(memcmp(w.then, toy->grad, (size_t)toy->n * sizeof(real)) == 0);
+    mem_free(w.then);
+    return w.n_early;
 }
 #endif

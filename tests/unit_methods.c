@@ -118,6 +118,24 @@ START_TEST(recomputation_changes_no_bit)
 }
 END_TEST
 
+START_TEST(gradients_are_complete_when_it_is_said)
+{
+    const ModelConfig c = toy_config();
+    for (int64_t i = 0; i < N_OF(TOY_EXAMPLES); i++)
+        for (int checkpointing = 0; checkpointing < 2; checkpointing++) {
+            ToyMethods m;
+            Rng r;
+            toy_methods_init(&m, &c, &TOY_EXAMPLES[i]);
+            rng_init(&r, 9, 0);
+            for (int64_t k = 0; k < params_count(m.toy.ps); k++)
+                toy_shake(&r, params_at(m.toy.ps, k));
+            tape_checkpointing(m.toy.tape, checkpointing);
+            toy_expect_complete(&m.toy);
+            toy_methods_fini(&m);
+        }
+}
+END_TEST
+
 START_TEST(survives_every_failed_allocation)
 {
     const ModelConfig c = toy_config();
@@ -557,6 +575,7 @@ int main(void)
                         starts_as_the_base,
                         trains_what_it_says_and_nothing_else,
                         recomputation_changes_no_bit,
+                        gradients_are_complete_when_it_is_said,
                         survives_every_failed_allocation,
                         refuses_what_fits_no_model,
                         work_ends_at_the_lowest_that_is_trained,

@@ -178,6 +178,21 @@ START_TEST(same_bits_with_checkpointing_and_any_thread_count)
 }
 END_TEST
 
+/* The upper blocks before the lower ones. */
+START_TEST(gradients_are_complete_when_it_is_said)
+{
+    for (int64_t i = 0; i < N_OF(TOY_FAMILIES); i++)
+        for (int checkpointing = 0; checkpointing < 2; checkpointing++) {
+            ToyModel toy;
+            const ModelConfig c = toy_family_config(TOY_FAMILIES[i]);
+            toy_model_init(&toy, &c);
+            tape_checkpointing(toy.tape, checkpointing);
+            T_TRUE(toy_expect_complete(&toy) > toy.n / 3);
+            toy_model_fini(&toy);
+        }
+}
+END_TEST
+
 START_TEST(gradients_are_added_and_not_divided)
 {
     const ModelConfig c = toy_config();
@@ -556,6 +571,7 @@ int main(void)
     const TTest *t[] = {
         logits_and_losses_are_those_of_the_plain_forward,
         same_bits_with_checkpointing_and_any_thread_count,
+        gradients_are_complete_when_it_is_said,
         gradients_are_added_and_not_divided,
         a_few_steps_downhill_lower_the_loss,
         a_window_hides_what_is_before_it,

@@ -385,9 +385,13 @@ Status segments_loss(const Model *m, Tape *t, const Batch *batch, bool backward,
     Status rc = ST_OK;
     Lesson l = {.m = m, .batch = batch};
     const int64_t N = batch->B * batch->T;
+    const TapeWatch watch = tape_watch(t, (TapeWatch){NULL, NULL});
     TRY(lesson_init(&l, backward));
     TRY(read_through(&l, t, backward));
-    for (int64_t s = l.n_segment - 1; backward && s >= 0; s--) TRY(learn_segment(&l, t, s));
+    for (int64_t s = l.n_segment - 1; backward && s >= 0; s--) {
+        if (s == 0) tape_watch(t, watch); /* each but this one is followed by another backward */
+        TRY(learn_segment(&l, t, s));
+    }
     *loss_sum = 0;
     for (int64_t n = 0; n < N; n++) *loss_sum += l.nats[n];
     if (!nats) goto out;
@@ -397,6 +401,7 @@ Status segments_loss(const Model *m, Tape *t, const Batch *batch, bool backward,
     memcpy(kept, l.nats, (size_t)N * sizeof *kept);
     *nats = kept;
 out:
+    tape_watch(t, watch);
     lesson_fini(&l);
     return rc;
 }

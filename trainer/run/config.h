@@ -34,7 +34,7 @@ typedef struct RunConfig {
     int64_t micro_batch_size, global_batch_size; /* sequences; global is a multiple of micro */
     int64_t gradient_accumulation_steps;         /* always 0: resolved into global_batch_size */
     int64_t reduction_groups;                    /* a power of two, at most global / micro */
-    bool gradient_checkpointing;
+    bool overlap_comm, gradient_checkpointing;
     const char *prefix_cache; /* auto | on | off */
     int64_t prefix_cache_limit_bytes;
 

@@ -153,7 +153,7 @@ static const struct {
     const char *block, *key;
 } FREE[] = {
     {"", "output_dir"}, {"", "run_name"}, {"", "concurrent_branches"}, {"", "gradient_checkpointing"},
-    {"", "shard_optimizer"}, {"", "on_nonfinite"}, {"", "max_nonfinite_skips"},
+    {"", "overlap_comm"}, {"", "shard_optimizer"}, {"", "on_nonfinite"}, {"", "max_nonfinite_skips"},
     {"", "save_steps"}, {"", "save_total_limit"}, {"", "save_in_background"}, {"", "eval_steps"}, {"", "eval_max_tokens"}, {"", "eval_datasets"},
     {"", "logging_steps"}, {"", "report_to"}, {"", "export_to"}, {"", "prefix_cache"}, {"", "prefix_cache_limit_bytes"}, {"", "threads"}, {"", "strict"},
     {"", "watchdog_setup_s"}, {"", "watchdog_step_s"}, {"", "watchdog_save_s"}, {"", "cache_dir"}, {"", "cache_limit_bytes"},

@@ -179,11 +179,19 @@ static void hash_batch(const Stepper *st, const Version *v, int64_t first_sample
     snprintf(text, 17, "%016llx", (unsigned long long)h);
 }
 
-/* Forward and backward of this rank's groups. Rank: local. */
+static void sum_early(void *ctx, int64_t complete)
+{
+    const int before = profile_enter(PROFILE_PHASE, "gradient sum");
+    tree_sum_complete(ctx, complete);
+    profile_leave(before);
+}
+
+/* Forward and backward of this rank's groups; while the last backward runs, what it has done with travels. Rank: local. */
 static Status forward_backward(Stepper *st, const Version *v, int64_t first_sample)
 {
     Status rc = ST_OK;
     int first, end;
+    const bool overlap = st->state->cfg->overlap_comm && comm_size(st->comm) > 1;
     tree_sum_leaves(st->sum, &first, &end);
     memset(st->tally, 0, (size_t)tally_n(st) * sizeof *st->tally);
     for (int g = first; g < end; g++) {
@@ -193,6 +201,8 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
         params_bind_grad(st->state->net.params, grad);
         for (int64_t m = first_micro(st, g); m < first_micro(st, g + 1); m++) {
             double loss = 0;
+            if (overlap && m + 1 == first_micro(st, end))
+                tape_watch(st->tape, (TapeWatch){sum_early, st->sum});
             TRY(run_micro(st, v, first_sample, m, &loss));
             memcpy(&st->tally[TALLY_MICRO + 2 * m], &loss, sizeof loss);
             st->tally[TALLY_MICRO + 2 * m + 1] = st->batch->n_label;
@@ -204,6 +214,7 @@ static Status forward_backward(Stepper *st, const Version *v, int64_t first_samp
     st->tally[TALLY_STOP] = stop_requested();
     st->tally[TALLY_WRITING] = st->save && !ckpt_write_done(st->save);
 out:
+    tape_watch(st->tape, (TapeWatch){NULL, NULL});
     params_bind_grad(st->state->net.params, NULL);
     return rc;
 }

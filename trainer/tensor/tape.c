@@ -20,6 +20,8 @@ typedef struct Record {
     const OpDef *op; /* NULL: a block to be computed again */
     OpCall call;     /* of a block: in[0] and out only */
     bool over;       /* out lies where in[0] lay */
+    int64_t
+        grads_end; /* of the gradients of all parameters that were leaves by then, in the flat vector */
     Block block;
 } Record;
 
@@ -33,7 +35,9 @@ struct Tape {
     FreeBuffer *free; /* of the pool; lies in the freed memory itself */
     Record *last;
     int64_t n_op;
+    int64_t grads_end;
     bool recording, checkpointing, no_grad;
+    TapeWatch watch;
 };
 
 Status tape_create(Tape **t)
@@ -61,6 +65,7 @@ void tape_reset(Tape *t)
     t->free = NULL;
     t->last = NULL;
     t->n_op = 0;
+    t->grads_end = 0;
     t->recording = true;
     t->no_grad = false;
 }
@@ -83,6 +88,13 @@ void tape_checkpointing(Tape *t, bool on)
 void tape_no_grad(Tape *t, bool on)
 {
     t->no_grad = on;
+}
+
+TapeWatch tape_watch(Tape *t, TapeWatch watch)
+{
+    const TapeWatch before = t->watch;
+    t->watch = watch;
+    return before;
 }
 
 void *tape_alloc(Tape *t, int64_t n, size_t elem_bytes)
@@ -140,6 +152,7 @@ Status tape_param(Tape *t, const Param *p, Tensor **w)
         .n_dim = p->n_dim, .dtype = p->dtype, .raw = p->raw, .grad = t->no_grad ? NULL : p->grad};
     like.needs_grad = like.grad;
     memcpy(like.dim, p->dim, sizeof like.dim);
+    if (like.grad && p->offset + p->n > t->grads_end) t->grads_end = p->offset + p->n;
     return tape_leaf(t, p->name, &like, w);
 }
 
@@ -179,6 +192,7 @@ static Status tape_record(Tape *t, const Record *like, Record **made)
     Status rc = ST_OK;
     TAKE(*made, t, 1, sizeof **made, "tape");
     **made = *like;
+    (*made)->grads_end = t->grads_end;
     (*made)->before = t->last;
     t->last = *made;
     t->n_op++;
@@ -418,11 +432,11 @@ out:
     return rc;
 }
 
-static Status tape_run_backward(Tape *t);
+static Status tape_run_backward(Tape *t, int64_t below);
 
 /* The records of the block stand on a list of their own while it is computed again and run
  * backward. */
-static Status tape_block_backward(Tape *t, Record *r)
+static Status tape_block_backward(Tape *t, Record *r, int64_t below)
 {
     Status rc = ST_OK;
     Record *const last = t->last;
@@ -432,14 +446,15 @@ static Status tape_block_backward(Tape *t, Record *r)
     TRY(r->block.fn(t, r->block.ctx, r->call.in[0], &y));
     y->grad = r->call.out->grad;
     r->call.out->grad = NULL;
-    TRY(tape_run_backward(t));
+    TRY(tape_run_backward(t, below));
     t->last = last;
     arena_release(&t->values, mark);
 out:
     return rc;
 }
 
-static Status tape_run_backward(Tape *t)
+/* below: the end of the gradients that what is not on the list adds to. */
+static Status tape_run_backward(Tape *t, int64_t below)
 {
     Status rc = ST_OK;
     while (t->last) {
@@ -450,7 +465,9 @@ static Status tape_run_backward(Tape *t)
         if (r->op)
             TRY(tape_op_backward(t, r));
         else
-            TRY(tape_block_backward(t, r));
+            TRY(tape_block_backward(t, r, r->grads_end));
+        const int64_t left = r->before ? r->before->grads_end : 0;
+        if (t->watch.fn) t->watch.fn(t->watch.ctx, left > below ? left : below);
     }
 out:
     return rc;
@@ -464,7 +481,7 @@ Status tape_backward(Tape *t, Tensor *y)
         for (int64_t i = 0; i < y->n; i++) y->grad[i] = 1;
         y->grad_blank = false;
     }
-    TRY(tape_run_backward(t));
+    TRY(tape_run_backward(t, 0));
 out:
     return rc;
 }

@@ -132,6 +132,14 @@ CHECKED Status tape_ce_head_softcap(Tape *t, Tensor *x, Tensor *w, const int32_t
  * used up: one backward per forward. */
 CHECKED Status tape_backward(Tape *t, Tensor *y);
 
+/* What is told of a backward after each op: of the flat gradient vector, what lies from `complete` on gets no more added. */
+typedef struct TapeWatch {
+    void (*fn)(void *ctx, int64_t complete); /* NULL: nobody watches */
+    void *ctx;
+} TapeWatch;
+/* Gives the one before. Stays until the next, whatever is reset. */
+TapeWatch tape_watch(Tape *t, TapeWatch watch);
+
 /* Fills cos and sin, (n_pos, half) each, with factor times those of the angles pos freq[i]. */
 void rope_fill(const double *freq, double factor, int64_t n_pos, int64_t half, real *cos_out,
                real *sin_out);
