@@ -123,6 +123,14 @@ methods) # small trainable sets are trained as exactly as the whole: any ranks, 
         same "$method: parameters, planned and trained" "$(field "$dir/${method}1/releases/v1" trainable_params)" \
             "$("$TRAINER" plan "$dir/tiny.yaml" "output_dir=$dir/none" $options --json --no-calibrate 2>>"$dir/log" | sed -n 's/^ *"trainable_params": *\([0-9]*\),*/\1/p')"
     done
+    seq 500 >"$dir/numbers.txt"
+    seen() { # LENGTH OF ROWS: "route state_bytes"
+        "$TRAINER" eval "$dir/gate1" --data "$dir/numbers.txt" --max-seq-length "$1" --stats --json 2>>"$dir/log" |
+            sed -n 's/.*"route": "\([a-z]*\)".*"row_tokens": '"$1"',.*"state_bytes": \([0-9]*\)}.*/\1 \2/p'
+    }
+    case "$(seen 16)" in "memory "*) ;; *) fail "rows of two segments: $(seen 16)" ;; esac
+    same "route and state, rows of twice the length" "$(seen 16)" "$(seen 32)"
+    same "a row of one segment, its keys and values" attention "$(seen 8 | cut -d' ' -f1)"
     stored=$("$TRAINER" inspect "$dir/lora1/releases/v1" | grep -c '^  param/')
     same "tensors of an adapter: 14 pairs and the head" 29 "$stored"
     code=0

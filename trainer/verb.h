@@ -13,7 +13,7 @@
     X(lineage,  "DIR [--json]",                     "the line in DIR as a tree") \
     X(verify,   "DIR [--replay K] [--json]",        "check every hash; run K steps again and compare bits") \
     X(inspect,  "DIR [--json]",                     "what a checkpoint holds") \
-    X(eval,     "DIR [--release NAME] [--base DIR] [--data FILE|DIR ...] [--questions FILE [--all]] [--choices FILE] [--max-tokens N] [--max-seq-length N] [--without-memory] [--json]", "loss on data, answers to questions, multiple choice") \
+    X(eval,     "DIR [--release NAME] [--base DIR] [--data FILE|DIR ...] [--questions FILE [--all]] [--choices FILE] [--max-tokens N] [--max-seq-length N] [--without-memory] [--stats] [--json]", "loss on data, answers to questions, multiple choice") \
     X(generate, "DIR [--release NAME] [--base DIR] --prompt TEXT|- [--max-new-tokens N] [--temperature X] [--top-k K] [--top-p P] [--seed S] [--stop TEXT] [--without-memory] [--stats] [--json]", "continue a text") \
     X(tokenize, "--tokenizer DIR [--json-in] [--no-special] [--decode [--json-out]]", "lines of standard input to arrays of ids; --decode: back") \
     X(logits,   "DIR [--release NAME] [--base DIR] --ids \"1 2 3\" --out FILE.safetensors", "the logits after each of these tokens") \

@@ -1,6 +1,8 @@
 /* verb_eval.c — trainer eval DIR: loss on data, answers to questions. */
+#include "trainer/base/log.h"
 #include "trainer/base/mem.h"
 #include "trainer/io/files.h"
+#include "trainer/models/segments.h"
 #include "trainer/run/choices.h"
 #include "trainer/run/evaluate.h"
 #include "trainer/run/score.h"
@@ -12,7 +14,7 @@ typedef struct Eval {
     const Comm *world;
     const LoadedModel *m;
     int64_t max_tokens, max_seq_length;
-    bool json;
+    bool json, stats;
     Tape *tape;
     Batch *batch;
     int64_t n_set;
@@ -29,8 +31,48 @@ static const OptSpec EVAL_OPTS[] = {
 
 /* ---- loss on data ---- */
 
-static void add_loss(Eval *v, const char *name, const Evaluation *e)
+/* What reading a row of T tokens keeps of it at its end: a cache as large for every length, or the keys and values of all. */
+static Status row_state_bytes(const Model *m, int64_t T, int64_t *bytes)
 {
+    Status rc = ST_OK;
+    const ModelConfig *c = model_config(m);
+    SegmentCache *cache = NULL;
+    *bytes =
+        2 * c->num_hidden_layers * T * c->num_key_value_heads * c->head_dim * (int64_t)sizeof(real);
+    if (!segments_for(m, T, false)) goto out;
+    TRY(segment_cache_create(m, 1, &cache));
+    *bytes = segment_cache_bytes(cache);
+out:
+    segment_cache_destroy(cache);
+    return rc;
+}
+
+static Status add_stats(Eval *v, const char *name, const Evaluation *e)
+{
+    Status rc = ST_OK;
+    const Model *m = v->m->net.model;
+    const int64_t T = v->batch->T;
+    const char *route = segments_for(m, T, false) ? "memory" : "attention";
+    int64_t bytes;
+    TRY(row_state_bytes(m, T, &bytes));
+    if (v->json) {
+        text_printf(&v->out,
+                    ", \"stats\": {\"route\": \"%s\", \"rows\": %lld, \"row_tokens\": %lld, "
+                    "\"seconds\": ",
+                    route, LL(e->n_row), LL(T));
+        text_json_number(&v->out, e->seconds);
+        text_printf(&v->out, ", \"state_bytes\": %lld}", LL(bytes));
+    } else {
+        LOG_I("%s: route: %s; %lld rows of %lld tokens in %.3f s; %lld bytes of state a row", name,
+              route, LL(e->n_row), LL(T), e->seconds, LL(bytes));
+    }
+out:
+    return rc;
+}
+
+static Status add_loss(Eval *v, const char *name, const Evaluation *e)
+{
+    Status rc = ST_OK;
     Text *out = &v->out;
     if (!v->json) {
         if (v->n_set++ == 0)
@@ -38,7 +80,8 @@ static void add_loss(Eval *v, const char *name, const Evaluation *e)
                         "bits per byte");
         text_printf(out, "%-24s %10lld %8.4f %11.4f %14.4f\n", name, LL(e->n_label), e->loss,
                     evaluation_perplexity(e), evaluation_bits_per_byte(e));
-        return;
+        if (v->stats) TRY(add_stats(v, name, e));
+        goto out;
     }
     text_add(out, v->n_set++ == 0 ? "\n  {\"name\": " : ",\n  {\"name\": ");
     text_json_string(out, name);
@@ -49,7 +92,10 @@ static void add_loss(Eval *v, const char *name, const Evaluation *e)
     text_json_number(out, evaluation_perplexity(e));
     text_add(out, ", \"bits_per_byte\": ");
     text_json_number(out, evaluation_bits_per_byte(e));
+    if (v->stats) TRY(add_stats(v, name, e));
     text_add(out, "}");
+out:
+    return rc;
 }
 
 static Status eval_set(Eval *v, const DatasetOpts *d, const PackOpts *pack, Split split,
@@ -67,7 +113,7 @@ static Status eval_set(Eval *v, const DatasetOpts *d, const PackOpts *pack, Spli
     if (token_set_n_row(set) == 0) goto out; /* a split may hold nothing out */
     TRY(evaluate_set(v->world, v->m->net.model, v->m->tokenizer, set, v->max_tokens, v->tape,
                      v->batch, &e));
-    add_loss(v, name, &e);
+    TRY(comm_agree(v->world, add_loss(v, name, &e)));
 out:
     token_set_close(set);
     return rc;
@@ -226,6 +272,7 @@ Status verb_eval(const Comm *world, int argc, char **argv)
                               {.name = "--max-tokens", .value = &max_tokens},
                               {.name = "--max-seq-length", .value = &max_seq_length},
                               {.name = "--without-memory", .on = &blind},
+                              {.name = "--stats", .on = &v.stats},
                               {.name = "--json", .on = &v.json}};
     const char **rest = mem_array(argc, sizeof *rest);
     int n_rest;

@@ -1,5 +1,6 @@
 /* evaluate.c — each micro-batch belongs to one rank, so adding up the ranks' tallies is exact. */
 #include "trainer/run/evaluate.h"
+#include "trainer/base/log.h"
 #include "trainer/base/mem.h"
 #include <math.h>
 #include <string.h>
@@ -67,6 +68,7 @@ Status evaluate_set(const Comm *c, const Model *m, const Tokenizer *tok, const T
                     int64_t max_tokens, Tape *tape, Batch *b, Evaluation *out)
 {
     Status rc = ST_OK, local = ST_OK;
+    const double begin_s = clock_s();
     int64_t n_row = token_set_n_row(set);
     if (max_tokens > 0 && n_row > (max_tokens + b->T - 1) / b->T)
         n_row = (max_tokens + b->T - 1) / b->T;
@@ -82,6 +84,8 @@ Status evaluate_set(const Comm *c, const Model *m, const Tokenizer *tok, const T
     TRY(comm_agree(c, local));
     comm_sum_i64(c, (int64_t *)tally, (int)(N_TALLY * n_micro));
     add_up(tally, n_micro, out);
+    out->n_row = n_row;
+    out->seconds = clock_s() - begin_s;
 out:
     mem_free(tally);
     return rc;

@@ -8,6 +8,8 @@ typedef struct Evaluation {
     double loss;     /* nats per labelled token; NaN without any */
     int64_t n_label; /* tokens predicted */
     int64_t n_byte;  /* of text they stand for; an end of a document has none */
+    int64_t n_row;
+    double seconds;
 } Evaluation;
 
 double evaluation_perplexity(const Evaluation *e);
