@@ -1,6 +1,6 @@
 #!/bin/sh
 # lint_options.sh [TRAINER] — every option of every table is read by code: no key is accepted, documented and then
-# forgotten. With a program: docs/options.md is what it prints.
+# forgotten. With a program: docs/options.md is what it prints, and each verb's --help names its flags.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 bad=0
@@ -20,5 +20,14 @@ done
 if [ $# -gt 0 ]; then
     "$1" schema --markdown | diff docs/options.md - >/dev/null ||
         { echo "docs/options.md is old: trainer schema --markdown >docs/options.md"; bad=1; }
+    for file in trainer/verb_*.c; do
+        verb=${file#trainer/verb_}
+        flags=$(grep -oE '\.name = "--[a-z-]+"' "$file" | grep -oE -- '--[a-z-]+')
+        [ "$verb" != setup.c ] || continue
+        help=$("$1" "${verb%.c}" --help) || { echo "${verb%.c} --help fails"; bad=1; }
+        for flag in $flags; do
+            case "$help " in *"$flag"[]\ ]*) ;; *) echo "${verb%.c} --help does not name $flag"; bad=1 ;; esac
+        done
+    done
 fi
 exit $bad

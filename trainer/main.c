@@ -16,12 +16,23 @@ static const struct {
 #undef VERB_ROW
 };
 
-static void print_usage(FILE *out)
+static int64_t find_verb(const char *name) /* -1: no such verb */
 {
-    fprintf(out, "trainer [train] x.yaml [--profile] [key=value ...]\n");
-    for (int64_t i = 1; i < N_OF(VERBS); i++)
-        fprintf(out, "trainer %-10s %s\n%20s%s\n", VERBS[i].name, VERBS[i].args, "", VERBS[i].help);
-    fprintf(out, "trainer --version\n");
+    for (int64_t i = 0; i < N_OF(VERBS); i++)
+        if (strcmp(VERBS[i].name, name) == 0) return i;
+    return -1;
+}
+
+static void print_verb(int64_t i)
+{
+    printf("trainer %-10s %s\n%20s%s\n", VERBS[i].name, VERBS[i].args, "", VERBS[i].help);
+}
+
+static void print_usage(void)
+{
+    printf("trainer [train] x.yaml [--profile] [key=value ...]\n");
+    for (int64_t i = 1; i < N_OF(VERBS); i++) print_verb(i);
+    printf("trainer --version\n");
 }
 
 static bool is_config(const char *arg)
@@ -34,11 +45,11 @@ static bool is_config(const char *arg)
 static Status run_verb(const Comm *world, int argc, char **argv)
 {
     Status rc = ST_OK;
-    for (int64_t i = 0; i < N_OF(VERBS); i++)
-        if (argc > 1 && strcmp(argv[1], VERBS[i].name) == 0) {
-            if (VERBS[i].run != verb_train) stop_let_go();
-            return VERBS[i].run(world, argc - 1, argv + 1);
-        }
+    const int64_t verb = argc > 1 ? find_verb(argv[1]) : -1;
+    if (verb >= 0) {
+        if (VERBS[verb].run != verb_train) stop_let_go();
+        return VERBS[verb].run(world, argc - 1, argv + 1);
+    }
     if (argc > 1 && is_config(argv[1])) return verb_train(world, argc, argv);
     CHECK(argc > 1, USAGE, "a config or a verb is expected; trainer --help lists them");
     CHECK(false, USAGE, "\"%s\" is no verb and no .yaml file; trainer --help lists the verbs",
@@ -47,18 +58,23 @@ out:
     return rc;
 }
 
+static bool asks_for_help(const char *arg)
+{
+    return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
 /* What needs no ranks and no kernels is answered at once. */
 static bool answer_at_once(int argc, char **argv)
 {
-    if (argc != 2) return false;
-    if (strcmp(argv[1], "--version") == 0) {
+    const bool of_verb = argc == 3 && asks_for_help(argv[2]) && find_verb(argv[1]) >= 0;
+    if (of_verb)
+        print_verb(find_verb(argv[1]));
+    else if (argc == 2 && strcmp(argv[1], "--version") == 0)
         printf("trainer (Switchyard) %s\n", SWITCHYARD_VERSION);
-        return true;
-    }
-    if (strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0 &&
-        strcmp(argv[1], "help") != 0)
+    else if (argc == 2 && (asks_for_help(argv[1]) || strcmp(argv[1], "help") == 0))
+        print_usage();
+    else
         return false;
-    print_usage(stdout);
     return true;
 }
 

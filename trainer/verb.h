@@ -18,9 +18,9 @@
     X(tokenize, "--tokenizer DIR [--json-in] [--no-special] [--decode [--json-out]]", "lines of standard input to arrays of ids; --decode: back") \
     X(logits,   "DIR [--release NAME] [--base DIR] --ids \"1 2 3\" --out FILE.safetensors", "the logits after each of these tokens") \
     X(export,   "DIR --to hf|peft [--out DIR] [--release NAME] [--base DIR] [--dtype D] [--max-shard-bytes N] [--verify] [--json]", "write the model, or its adapter, for other programs") \
-    X(report,   "DIR",                              "write report.html") \
+    X(report,   "DIR [--out FILE]",                 "write report.html") \
     X(schema,   "[--markdown]",                     "the options as JSON schema") \
-    X(world,    "--version N [--seed S] [--out DIR]", "write a version of the demo world: text and questions")
+    X(world,    "--version N [--seed S] [--phrasings N] [--bytes N] [--out DIR]", "write a version of the demo world: text and questions")
 // clang-format on
 
 /* argv[0] is the verb. Runs on every rank; what only one rank needs to do is done by rank 0.
