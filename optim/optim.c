@@ -36,6 +36,8 @@ enum {
     PACKED_LEAST = 4096 /* smaller parameters are not packed */
 };
 
+_Static_assert((int)STRETCH <= (int)CUT_GRAIN, "a piece is made of whole stretches");
+
 typedef struct Stretch { /* a piece of one parameter */
     int64_t offset, n;
     int64_t place; /* in the slots of the rank that has it; bytes */
@@ -130,7 +132,7 @@ static bool is_sharded(const OptimCommon *common, const Comm *c)
 
 static int64_t n_piece_of(const ParamSet *ps, const Comm *c)
 {
-    return comm_size(c) * comm_n_region(c, params_flat_n(ps), STRETCH);
+    return comm_size(c) * comm_n_region(c, params_flat_n(ps));
 }
 
 /* The first element of the i-th of n equal parts, moved to the begin of its stretch. */

@@ -96,6 +96,11 @@ profile) # op by op, and the parts make up the whole; the bits are those of a ru
     for row in linear attention ce_head rmsnorm optimizer 'gradient sum' data saving; do
         grep -q "^$row " "$dir/log" || { cat "$dir/log"; fail "no row of $row"; }
     done
+    sums() { awk '/^gradient sum/ {print $3}' "$dir/log"; } # how often it was at it
+    under=$(sums)
+    : >"$dir/log"
+    expect_run 1 --np 2 "output_dir=$dir/behind" overlap_comm=false --profile
+    [ "$under" -gt "$(($(sums) + 300))" ] || fail "under the backward it is $under times at the gradient sum, behind it $(sums)"
     same "sum of all shares, in percent" 100 "$(awk '/^op /{on=1} /^outside steps/{on=0} on && /%/ && !/^all /{sub(/ %.*/, ""); sum += $NF} END {printf "%.0f", sum}' "$dir/log")" ;;
 methods) # small trainable sets are trained as exactly as the whole: any ranks, stopped or not, recomputed or not, run again
     set -f # patterns are not the shell's
@@ -130,7 +135,7 @@ methods) # small trainable sets are trained as exactly as the whole: any ranks, 
     }
     case "$(seen 16)" in "memory "*) ;; *) fail "rows of two segments: $(seen 16)" ;; esac
     same "route and state, rows of twice the length" "$(seen 16)" "$(seen 32)"
-    same "a row of one segment, its keys and values" attention "$(seen 8 | cut -d' ' -f1)"
+    same "a row of one segment, its keys and values in 2 layers of 1 head" "attention $((2 * 2 * 8 * 16 * 4))" "$(seen 8)"
     stored=$("$TRAINER" inspect "$dir/lora1/releases/v1" | grep -c '^  param/')
     same "tensors of an adapter: 14 pairs and the head" 29 "$stored"
     code=0

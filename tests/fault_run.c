@@ -1,6 +1,7 @@
-/* fault_run.c — one allocation or system call of a whole training run fails: the run ends with an
- * error, what was saved before stays good, and the same command goes on to the same bits. SAMPLES in
- * the environment says how many of the places are broken (default 12; 0: all of them). */
+/* fault_run.c — one allocation or system call of a whole training run fails, on one of its ranks: the run
+ * ends with the same error on all of them, what was saved before stays good, and the same command goes on to the
+ * same bits. Under mpirun the first rank is broken, then the last. SAMPLES in the environment says how many of the
+ * places are broken (default 12; 0: all of them). */
 #include "checkpoints/ckpt.h"
 #include "tests/test_helper.h"
 #include "trainer/base/log.h"
@@ -92,7 +93,7 @@ static void speak(int kept)
 static Status quiet_train(const RunConfig *cfg)
 {
     const int kept = silence();
-    const Status rc = train(comm_self(), cfg);
+    const Status rc = train(test_world(), cfg);
     speak(kept);
     return rc;
 }
@@ -106,15 +107,34 @@ static void expect_whole(const RunConfig *cfg)
     for (int i = 0; i < 3; i++) T_EQ_STR(now[i], whole[i]);
 }
 
-/* Breaks place n of a fresh run, and runs it again. False: it has no such place. */
-static bool break_run(int64_t n, bool stays, int64_t *n_absorbed)
+static bool is_rank(int r)
+{
+    return comm_rank(test_world()) == r;
+}
+
+/* The answer of every rank is the same; returns it. */
+static Status agreed(Status rc)
+{
+    int64_t lowest = rc, highest = rc;
+    comm_min_i64(test_world(), &lowest, 1);
+    comm_max_i64(test_world(), &highest, 1);
+    ck_assert_msg(lowest == highest, "one rank ends with %s, another with %s",
+                  status_name((Status)lowest), status_name((Status)highest));
+    return rc;
+}
+
+/* Breaks place n of a fresh run on one rank, and runs it again. False: it has no such place. */
+static bool break_run(int rank, int64_t n, bool stays, int64_t *n_absorbed)
 {
     char *dir = mem_printf("%s/run", test_dir());
     RunConfig *cfg = read_config(dir);
     const int64_t live = mem_live();
-    fault_arm(n, stays);
+    int64_t hit = 0;
+    if (is_rank(rank)) fault_arm(n, stays);
     Status rc = quiet_train(cfg);
-    const bool hit = fault_disarm();
+    if (is_rank(rank)) hit = fault_disarm();
+    comm_max_i64(test_world(), &hit, 1);
+    rc = agreed(rc);
     ck_assert_msg(hit || rc == ST_OK, "nothing was broken: %s", status_message());
     ck_assert_msg(rc == ST_OK || status_message()[0], "place %lld: %s: \"%s\" (%s)", LL(n),
                   status_name(rc), status_message(), status_trail());
@@ -124,36 +144,48 @@ static bool break_run(int64_t n, bool stays, int64_t *n_absorbed)
     ck_assert_msg(mem_live() == live, "place %lld: %lld blocks were not freed", LL(n),
                   LL(mem_live() - live));
     *n_absorbed += hit && rc == ST_OK;
-    verify_below(cfg->output_dir);
+    if (is_rank(0)) verify_below(cfg->output_dir);
+    comm_barrier(test_world());
     if (rc != ST_OK) {
         rc = quiet_train(cfg);
         ck_assert_msg(rc == ST_OK, "after place %lld: %s", LL(n), status_message());
     }
     expect_whole(cfg);
     T_EQ_I64(mem_live(), live);
-    T_OK(dir_remove(dir));
+    T_OK(comm_agree(test_world(), is_rank(0) ? dir_remove(dir) : ST_OK));
     config_destroy(cfg);
     mem_free(dir);
     return hit;
 }
 
-static int64_t n_place; /* in a run from its start to its end */
+static int64_t n_place; /* on this rank, in a run from its start to its end */
 
-static void break_runs(bool stays)
+static void break_rank(int rank, bool stays)
 {
     const char *given = getenv("SAMPLES");
     const int64_t n_sample = given ? atoll(given) : 12;
-    const int64_t stride = n_sample > 0 && n_place > n_sample ? n_place / n_sample : 1;
-    int64_t n_absorbed = 0, n_tried = 0;
-    for (int64_t n = 1 + n_place % stride; n <= n_place; n += stride, n_tried++)
-        ck_assert_msg(break_run(n, stays, &n_absorbed), "place %lld of %lld was not reached", LL(n),
-                      LL(n_place));
-    printf("%lld places, every %lldth broken%s: %lld runs, %lld came through all the same\n",
-           LL(n_place), LL(stride), stays ? " for good" : "", LL(n_tried), LL(n_absorbed));
+    int64_t n_absorbed = 0, n_tried = 0, n_there = n_place;
+    comm_bcast(test_world(), &n_there, sizeof n_there, rank);
+    const int64_t stride = n_sample > 0 && n_there > n_sample ? n_there / n_sample : 1;
+    for (int64_t n = 1 + n_there % stride; n <= n_there; n += stride, n_tried++)
+        ck_assert_msg(break_run(rank, n, stays, &n_absorbed),
+                      "place %lld of %lld on rank %d was not reached", LL(n), LL(n_there), rank);
+    if (is_rank(0))
+        printf("rank %d: %lld places, every %lldth broken%s: %lld runs, %lld came through all the "
+               "same\n",
+               rank, LL(n_there), LL(stride), stays ? " for good" : "", LL(n_tried),
+               LL(n_absorbed));
     /* Nothing depends on what the header looks up, on the title of a leg, on status.json; and a
      * checkpoint that cannot be read is not counted among those that are kept. These are 3 of 100
      * places; a dozen of them may meet two. */
     T_TRUE(n_absorbed <= 1 + n_tried / 10);
+}
+
+static void break_runs(bool stays)
+{
+    const int last = comm_size(test_world()) - 1;
+    break_rank(0, stays);
+    if (last > 0) break_rank(last, stays);
 }
 
 START_TEST(nothing_fails)
@@ -165,11 +197,12 @@ START_TEST(nothing_fails)
     T_TRUE(!fault_disarm());
     n_place = fault_passed();
     T_OK(rc);
-    T_EQ_I64(verify_below(cfg->output_dir), 6);
+    if (is_rank(0)) T_EQ_I64(verify_below(cfg->output_dir), 6);
+    comm_barrier(test_world());
     read_hashes(cfg, whole);
     config_destroy(cfg);
     mem_free(dir);
-    T_EQ_I64(mem_live(), 0);
+    T_EQ_I64(mem_live(), comm_size(test_world()) > 1); /* the world itself */
 }
 END_TEST
 
@@ -185,10 +218,11 @@ START_TEST(all_calls_from_one_on_fail)
 }
 END_TEST
 
-int main(void)
+int main(int argc, char **argv)
 {
     const TTest *t[] = {nothing_fails, one_call_fails, all_calls_from_one_on_fail};
     log_set_level(LOG_ERROR);
     if (gemm_init("openblas", "fp32") != ST_OK) return EXIT_FAILURE;
-    return test_main("fault.run", t, N_OF(t));
+    if (!getenv("OMPI_COMM_WORLD_SIZE")) return test_main("fault.run", t, N_OF(t));
+    return test_main_mpi("fault.run", argc, argv, t, N_OF(t));
 }

@@ -2,9 +2,11 @@
 #include "trainer/base/log.h"
 #include "trainer/base/mem.h"
 #include "trainer/io/files.h"
+#include "trainer/models/kv_cache.h"
 #include "trainer/models/segments.h"
 #include "trainer/run/choices.h"
 #include "trainer/run/evaluate.h"
+#include "trainer/run/generate.h"
 #include "trainer/run/score.h"
 #include "trainer/verb.h"
 #include "trainer/verb_setup.h"
@@ -31,48 +33,28 @@ static const OptSpec EVAL_OPTS[] = {
 
 /* ---- loss on data ---- */
 
-/* What reading a row of T tokens keeps of it at its end: a cache as large for every length, or the keys and values of all. */
-static Status row_state_bytes(const Model *m, int64_t T, int64_t *bytes)
+/* state: what reading a row keeps of it to its end, as large for every length, or the keys and values of all. */
+static void add_stats(Eval *v, const char *name, const Evaluation *e)
 {
-    Status rc = ST_OK;
-    const ModelConfig *c = model_config(m);
-    SegmentCache *cache = NULL;
-    *bytes =
-        2 * c->num_hidden_layers * T * c->num_key_value_heads * c->head_dim * (int64_t)sizeof(real);
-    if (!segments_for(m, T, false)) goto out;
-    TRY(segment_cache_create(m, 1, &cache));
-    *bytes = segment_cache_bytes(cache);
-out:
-    segment_cache_destroy(cache);
-    return rc;
-}
-
-static Status add_stats(Eval *v, const char *name, const Evaluation *e)
-{
-    Status rc = ST_OK;
     const Model *m = v->m->net.model;
     const int64_t T = v->batch->T;
-    const char *route = segments_for(m, T, false) ? "memory" : "attention";
-    int64_t bytes;
-    TRY(row_state_bytes(m, T, &bytes));
-    if (v->json) {
-        text_printf(&v->out,
-                    ", \"stats\": {\"route\": \"%s\", \"rows\": %lld, \"row_tokens\": %lld, "
-                    "\"seconds\": ",
-                    route, LL(e->n_row), LL(T));
-        text_json_number(&v->out, e->seconds);
-        text_printf(&v->out, ", \"state_bytes\": %lld}", LL(bytes));
-    } else {
+    const bool in_segments = segments_for(m, T, false);
+    const int64_t bytes = in_segments ? segment_cache_bytes(m, 1) : kv_bytes(model_config(m), T);
+    if (!v->json) {
         LOG_I("%s: route: %s; %lld rows of %lld tokens in %.3f s; %lld bytes of state a row", name,
-              route, LL(e->n_row), LL(T), e->seconds, LL(bytes));
+              route_name(in_segments), LL(e->n_row), LL(T), e->seconds, LL(bytes));
+        return;
     }
-out:
-    return rc;
+    text_printf(&v->out,
+                ", \"stats\": {\"route\": \"%s\", \"rows\": %lld, \"row_tokens\": %lld, "
+                "\"seconds\": ",
+                route_name(in_segments), LL(e->n_row), LL(T));
+    text_json_number(&v->out, e->seconds);
+    text_printf(&v->out, ", \"state_bytes\": %lld}", LL(bytes));
 }
 
-static Status add_loss(Eval *v, const char *name, const Evaluation *e)
+static void add_loss(Eval *v, const char *name, const Evaluation *e)
 {
-    Status rc = ST_OK;
     Text *out = &v->out;
     if (!v->json) {
         if (v->n_set++ == 0)
@@ -80,8 +62,8 @@ static Status add_loss(Eval *v, const char *name, const Evaluation *e)
                         "bits per byte");
         text_printf(out, "%-24s %10lld %8.4f %11.4f %14.4f\n", name, LL(e->n_label), e->loss,
                     evaluation_perplexity(e), evaluation_bits_per_byte(e));
-        if (v->stats) TRY(add_stats(v, name, e));
-        goto out;
+        if (v->stats) add_stats(v, name, e);
+        return;
     }
     text_add(out, v->n_set++ == 0 ? "\n  {\"name\": " : ",\n  {\"name\": ");
     text_json_string(out, name);
@@ -92,10 +74,8 @@ static Status add_loss(Eval *v, const char *name, const Evaluation *e)
     text_json_number(out, evaluation_perplexity(e));
     text_add(out, ", \"bits_per_byte\": ");
     text_json_number(out, evaluation_bits_per_byte(e));
-    if (v->stats) TRY(add_stats(v, name, e));
+    if (v->stats) add_stats(v, name, e);
     text_add(out, "}");
-out:
-    return rc;
 }
 
 static Status eval_set(Eval *v, const DatasetOpts *d, const PackOpts *pack, Split split,
@@ -113,7 +93,7 @@ static Status eval_set(Eval *v, const DatasetOpts *d, const PackOpts *pack, Spli
     if (token_set_n_row(set) == 0) goto out; /* a split may hold nothing out */
     TRY(evaluate_set(v->world, v->m->net.model, v->m->tokenizer, set, v->max_tokens, v->tape,
                      v->batch, &e));
-    TRY(comm_agree(v->world, add_loss(v, name, &e)));
+    add_loss(v, name, &e);
 out:
     token_set_close(set);
     return rc;

@@ -36,17 +36,12 @@ out:
     return rc;
 }
 
-static const char *route_name(const GenerateStats *s)
-{
-    return s->in_segments ? "memory" : "attention";
-}
-
 static void add_stats_json(const GenerateStats *s, Text *out)
 {
     text_printf(out,
                 ",\n \"stats\": {\"route\": \"%s\", \"prompt_tokens\": %lld, "
                 "\"first_token_s\": ",
-                route_name(s), LL(s->n_prompt));
+                route_name(s->in_segments), LL(s->n_prompt));
     text_json_number(out, s->first_token_s);
     text_add(out, ", \"seconds\": ");
     text_json_number(out, s->seconds);
@@ -58,7 +53,7 @@ static void log_stats(const Continuation *c)
     const GenerateStats *s = &c->stats;
     LOG_I("route: %s; %lld tokens in the prompt, first new one after %.3f s, %lld in %.3f s; %lld "
           "bytes of state",
-          route_name(s), LL(s->n_prompt), s->first_token_s, LL(c->n_token), s->seconds,
+          route_name(s->in_segments), LL(s->n_prompt), s->first_token_s, LL(c->n_token), s->seconds,
           LL(s->state_bytes));
 }
 

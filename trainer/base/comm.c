@@ -183,11 +183,11 @@ void comm_barrier(const Comm *c)
     if (c->size > 1) MPI_DO(MPI_Barrier(c->handle));
 }
 
-int64_t comm_n_region(const Comm *c, int64_t n, int64_t grain)
+int64_t comm_n_region(const Comm *c, int64_t n)
 {
-    enum { REGION = 1 << 22 };
-    const int64_t least = c->size * grain, region = least > REGION ? least : REGION;
-    return n <= region ? 1 : (n + region - 1) / region;
+    enum { REGION = 1 << 20 };
+    const int64_t least = (int64_t)c->size * CUT_GRAIN, region = least > REGION ? least : REGION;
+    return n < region ? 1 : n / region;
 }
 
 /* Every rank sends to the k-th after it while it receives from the k-th before it, for all k: no

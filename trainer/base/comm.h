@@ -44,9 +44,10 @@ typedef struct Cut {
         at; /* (n_piece + 1), ascending, from 0 to the length of the vector; the same on all ranks */
 } Cut;
 
-/* Into how many regions n numbers are to be cut: so that ranks need little memory for what they tell each other of one, and
- * that each rank has `grain` numbers of it. */
-int64_t comm_n_region(const Comm *c, int64_t n, int64_t grain);
+enum { CUT_GRAIN = 1 << 14 }; /* numbers of a piece, on average, where there are that many */
+
+/* Into how many regions n numbers are to be cut: so many that ranks need little memory for what they tell each other of one. */
+int64_t comm_n_region(const Comm *c, int64_t n);
 
 /* What each rank has of x in its pieces reaches all others. Rank: collective. */
 void comm_share_pieces(const Comm *c, float *x, const Cut *cut);

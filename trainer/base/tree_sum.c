@@ -118,7 +118,7 @@ static int n_part_of(const TreeSum *ts, int rank)
 int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n)
 {
     const TreeSum ts = {.comm = c, .n_leaf = n_leaf};
-    const int64_t piece = n / (c->size * comm_n_region(c, n, LINE)) + LINE;
+    const int64_t piece = n / (c->size * comm_n_region(c, n)) + CUT_GRAIN;
     int n_part = 0, n_buffer = 0, least = MAX_LEAF;
     for (int r = 0; r < c->size; r++) {
         const int n_own = n_part_of(&ts, r), n_held = buffers_of(&ts, r);
@@ -126,7 +126,8 @@ int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n)
         if (n_own < least) least = n_own;
         if (n_held > n_buffer) n_buffer = n_held;
     }
-    return (n_buffer * n + ON_THE_WAY * (n_part - least) * piece) * (int64_t)sizeof(float);
+    return (n_buffer * n + ON_THE_WAY * (n_part - least) * (piece < n ? piece : n)) *
+           (int64_t)sizeof(float);
 }
 
 /* ---- memory ---- */
@@ -135,7 +136,7 @@ int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n)
 static Status cut_evenly(TreeSum *ts)
 {
     Status rc = ST_OK;
-    const int64_t n = ts->comm->size * comm_n_region(ts->comm, ts->n, LINE);
+    const int64_t n = ts->comm->size * comm_n_region(ts->comm, ts->n);
     ts->even = (Cut){n, mem_array(n + 1, sizeof *ts->even.at)};
     CHECK(ts->even.at, NOMEM, "ordered sum: %lld pieces", LL(n));
     for (int64_t i = 0; i < n; i++)
@@ -380,6 +381,11 @@ void tree_sum_complete(TreeSum *ts, int64_t from)
     ASSERT(ts->n_own > 0 && ts->own[ts->n_own - 1].first == end_leaf(ts) - 1);
     if (from < ts->complete) ts->complete = from;
     advance(ts, false);
+}
+
+int64_t tree_sum_n_sent(const TreeSum *ts)
+{
+    return ts->sent;
 }
 
 float *tree_sum_finish(TreeSum *ts)

@@ -21,7 +21,7 @@ typedef struct TreeSum TreeSum;
  * Owns    borrows cut */
 CHECKED Status tree_sum_create(const Comm *c, int n_leaf, int64_t n, const Cut *cut, TreeSum **ts);
 void tree_sum_destroy(TreeSum *ts);
-/* Memory that the rank with most of it will hold. Rank: replicated. */
+/* Memory that the rank with most of it will hold, at most: with a cut whose pieces are CUT_GRAIN longer than equal ones. Rank: replicated. */
 int64_t tree_sum_bytes(const Comm *c, int n_leaf, int64_t n);
 
 void tree_sum_leaves(const TreeSum *ts, int *first, int *end); /* this rank's leaves */
@@ -37,6 +37,8 @@ void tree_sum_leaf_done(TreeSum *ts);
 /* While this rank's last leaf is filled: what it holds from `from` on is complete. Sends what it can and adds up what has
  * come, waiting for nobody; to be called often, messages advance in it. Rank: local. */
 void tree_sum_complete(TreeSum *ts, int64_t from);
+int64_t
+tree_sum_n_sent(const TreeSum *ts); /* regions on their way or summed, since tree_sum_begin */
 
 /* The sum over all G leaves, to be scaled in place by the caller if it likes; with a cut, in the own pieces alone. Leaves
  * that were not filled, because something failed, count as they are: every rank that began has to come here, or others

@@ -11,6 +11,12 @@ void kv_cache_destroy(KvCache *c)
     mem_free(c);
 }
 
+int64_t kv_bytes(const ModelConfig *cfg, int64_t n_token)
+{
+    return 2 * cfg->num_hidden_layers * n_token * cfg->num_key_value_heads * cfg->head_dim *
+           (int64_t)sizeof(real);
+}
+
 Status kv_cache_create(const ModelConfig *cfg, int64_t n_slot, int64_t capacity, KvCache **out)
 {
     Status rc = ST_OK;

@@ -15,6 +15,8 @@ typedef struct KvCache {
 CHECKED Status kv_cache_create(const ModelConfig *cfg, int64_t n_slot, int64_t capacity,
                                KvCache **c);
 void kv_cache_destroy(KvCache *c);
+int64_t kv_bytes(const ModelConfig *cfg,
+                 int64_t n_token); /* of their keys and values in all layers */
 
 /* Tokens that follow what the cache holds. Row b continues slot[b] by its first n_new[b] tokens; the rest of
  * the row is filling. */

@@ -78,7 +78,7 @@ Status segment_cache_create(const Model *m, int64_t B, SegmentCache **out)
     c->cos_sin = mem_array(2 * B * c->n_key * c->half, sizeof *c->cos_sin);
     c->block = mem_array(c->n_layer, sizeof *c->block);
     CHECK(c->numbers && c->cos_sin && c->block, NOMEM, "segments of %lld tokens: %lld bytes",
-          LL(c->plan->len), LL(segment_cache_bytes(c)));
+          LL(c->plan->len), LL(segment_cache_bytes(m, B)));
     for (int64_t i = 0; i < c->n_layer; i++) c->block[i] = block_at(&c->size, c->numbers, i);
     *out = c;
     c = NULL;
@@ -93,9 +93,13 @@ void segment_cache_forget(SegmentCache *c)
     memset(c->numbers, 0, (size_t)all_blocks(&c->size) * sizeof *c->numbers);
 }
 
-int64_t segment_cache_bytes(const SegmentCache *c)
+int64_t segment_cache_bytes(const Model *m, int64_t B)
 {
-    return (all_blocks(&c->size) + 2 * c->B * c->n_key * c->half) * (int64_t)sizeof(real);
+    const Segments *plan = model_segments(m);
+    const int64_t n_key = segments_n_slot(plan) + plan->len,
+                  n_angle = 2 * B * n_key * (model_config(m)->head_dim / 2);
+    const BlockSize size = block_size(m, B, n_key);
+    return (all_blocks(&size) + n_angle) * (int64_t)sizeof(real);
 }
 
 int64_t segment_cache_n_past(const SegmentCache *c)

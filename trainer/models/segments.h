@@ -20,8 +20,8 @@ CHECKED Status segments_logits(const Model *m, Tape *t, const Batch *batch, int6
 typedef struct SegmentCache SegmentCache;
 CHECKED Status segment_cache_create(const Model *m, int64_t B, SegmentCache **c);
 void segment_cache_destroy(SegmentCache *c);
-void segment_cache_forget(SegmentCache *c); /* new rows */
-int64_t segment_cache_bytes(const SegmentCache *c);
+void segment_cache_forget(SegmentCache *c);                            /* new rows */
+int64_t segment_cache_bytes(const Model *m, int64_t B);                /* of such a one */
 int64_t segment_cache_n_past(const SegmentCache *c);                   /* tokens of a row so far */
 const real *segment_cache_state(const SegmentCache *c, int64_t layer); /* (B*state_rows,D) */
 

@@ -213,14 +213,18 @@ static bool cut_at_stop(Continuation *c, const char *stop)
 static void take_stats(const Generator *g, const Row *r, Continuation *c)
 {
     GenerateStats *s = &c->stats;
-    const KvCache *k = g->cache;
     s->seconds = clock_s() - g->begun;
     if (c->n_token > 0) return;
     s->first_token_s = s->seconds;
     s->in_segments = r->segments != NULL;
     s->n_prompt = r->n_prompt;
-    s->state_bytes = r->segments ? segment_cache_bytes(r->segments)
-                                 : 2 * k->n_layer * k->capacity * k->width * (int64_t)sizeof(real);
+    s->state_bytes = r->segments ? segment_cache_bytes(g->m->net.model, 1)
+                                 : kv_bytes(model_config(g->m->net.model), g->cache->capacity);
+}
+
+const char *route_name(bool in_segments)
+{
+    return in_segments ? "memory" : "attention";
 }
 
 static Status take_token(Generator *g, Row *r, const real *logits, Continuation *c)

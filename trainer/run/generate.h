@@ -30,6 +30,7 @@ typedef struct GenerateStats {
     double seconds;       /* to the last one */
     int64_t state_bytes;  /* kept from token to token: keys and values, memories */
 } GenerateStats;
+const char *route_name(bool in_segments);
 
 typedef struct Continuation {
     char *text; /* what follows the prompt, NUL-terminated */

@@ -29,7 +29,7 @@ const OptSpec RUN_OPTS[] = {
     OPT_I64(RunConfig,   gradient_accumulation_steps, 0, 1, 1e6, "micro-batches per optimizer step over all ranks together; rival: global_batch_size"),
     OPT_I64(RunConfig,   global_batch_size, 0, 1, 1e9, "sequences per optimizer step over all ranks; rival: gradient_accumulation_steps"),
     OPT_I64(RunConfig,   reduction_groups, 8, 1, 1024, "fixed groups of the ordered gradient sum, a power of two; also the most ranks a run can use"),
-    OPT_BOOL(RunConfig,  overlap_comm, 1, "ranks begin to sum gradients while the last backward pass of a step still runs; the bits are the same"),
+    OPT_BOOL(RunConfig,  overlap_comm, 1, "ranks begin to sum gradients, a million numbers at a time, while the last backward pass of a step still runs; the bits are the same"),
     OPT_BOOL(RunConfig,  gradient_checkpointing, 0, "recompute each block in the backward pass to save memory"),
 
     OPT_ENUM(RunConfig,  prefix_cache, "auto", "auto|on|off", "what the frozen blocks below everything trained make of a row is kept on disk for later epochs; auto: with num_train_epochs above 1"),

@@ -257,6 +257,7 @@ static Status find_bad_micro(Stepper *st, const Version *v, int64_t first_sample
         for (int64_t m = first_micro(st, g); m < first_micro(st, g + 1); m++) {
             double loss = 0;
             float *grad = tree_sum_alone(st->sum);
+            CHECK(grad, NOMEM, "gradient: %lld floats", LL(params_flat_n(st->state->net.params)));
             params_bind_grad(st->state->net.params, grad);
             TRY(run_micro(st, v, first_sample, m, &loss));
             if (!all_finite(grad, params_flat_n(st->state->net.params)) && m < *bad) *bad = m;
@@ -306,9 +307,12 @@ Status stepper_run(Stepper *st, const Version *v, int64_t first_sample, SchedPoi
     TrainState *s = st->state;
     *out = (StepResult){0};
     if (st->order) order_samples(st, v, first_sample);
-    TRY(comm_agree(st->comm, tree_sum_begin(st->sum)));
-    const Status computed = forward_backward(st, v, first_sample);
     int before = profile_enter(PROFILE_PHASE, "waiting for ranks");
+    rc = comm_agree(st->comm, tree_sum_begin(st->sum));
+    profile_leave(before);
+    TRY(rc);
+    const Status computed = forward_backward(st, v, first_sample);
+    before = profile_enter(PROFILE_PHASE, "waiting for ranks");
     rc = comm_agree(st->comm, computed);
     profile_leave(before);
     before = profile_enter(PROFILE_PHASE, "gradient sum");

@@ -432,11 +432,11 @@ out:
     return rc;
 }
 
-static Status tape_run_backward(Tape *t, int64_t below);
+static Status tape_run_backward(Tape *t, int64_t outside);
 
 /* The records of the block stand on a list of their own while it is computed again and run
  * backward. */
-static Status tape_block_backward(Tape *t, Record *r, int64_t below)
+static Status tape_block_backward(Tape *t, Record *r)
 {
     Status rc = ST_OK;
     Record *const last = t->last;
@@ -446,15 +446,16 @@ static Status tape_block_backward(Tape *t, Record *r, int64_t below)
     TRY(r->block.fn(t, r->block.ctx, r->call.in[0], &y));
     y->grad = r->call.out->grad;
     r->call.out->grad = NULL;
-    TRY(tape_run_backward(t, below));
+    TRY(tape_run_backward(t, r->grads_end));
     t->last = last;
     arena_release(&t->values, mark);
 out:
     return rc;
 }
 
-/* below: the end of the gradients that what is not on the list adds to. */
-static Status tape_run_backward(Tape *t, int64_t below)
+/* outside: the end of the gradients that what is not on the list may add to. Nothing new is complete inside a block, whose
+ * records were made when all leaves were there. */
+static Status tape_run_backward(Tape *t, int64_t outside)
 {
     Status rc = ST_OK;
     while (t->last) {
@@ -465,9 +466,9 @@ static Status tape_run_backward(Tape *t, int64_t below)
         if (r->op)
             TRY(tape_op_backward(t, r));
         else
-            TRY(tape_block_backward(t, r, r->grads_end));
+            TRY(tape_block_backward(t, r));
         const int64_t left = r->before ? r->before->grads_end : 0;
-        if (t->watch.fn) t->watch.fn(t->watch.ctx, left > below ? left : below);
+        if (t->watch.fn) t->watch.fn(t->watch.ctx, left > outside ? left : outside);
     }
 out:
     return rc;

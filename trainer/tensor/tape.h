@@ -132,7 +132,8 @@ CHECKED Status tape_ce_head_softcap(Tape *t, Tensor *x, Tensor *w, const int32_t
  * used up: one backward per forward. */
 CHECKED Status tape_backward(Tape *t, Tensor *y);
 
-/* What is told of a backward after each op: of the flat gradient vector, what lies from `complete` on gets no more added. */
+/* What is told of a backward after each op that runs in it: of the flat gradient vector, what lies from `complete` on gets no
+ * more added. */
 typedef struct TapeWatch {
     void (*fn)(void *ctx, int64_t complete); /* NULL: nobody watches */
     void *ctx;
