@@ -1,6 +1,6 @@
 /* pss_peak.c — runs a command, and says at its end how much memory its process tree had at most: the sum of the
- * proportional set sizes, looked at twenty times a second, or as seldom as keeps looking below 2 % of a core: the kernel walks
- * all pages for it.
+ * proportional set sizes. The kernel walks all pages for these, so they are asked for only when the sum of the resident sets,
+ * which costs little and is looked at ten times a second, is higher than ever by more than a 500th.
  *
  *   pss_peak FILE COMMAND ARG ...      FILE gets the peak in MB, the seconds the command took, and the highest resident set of one
  *                                      process in MB, which no look can miss; gives the command's exit code */
@@ -49,12 +49,22 @@ static long pss_kb(int pid)
     return kb;
 }
 
-/* Of `root` and all that descend from it. */
-static long tree_pss_kb(int root)
+static long rss_kb(int pid)
 {
-    static Process p[MAX_PROCESS];
-    int n = 0, grew = 1;
-    long kb = 0;
+    char path[64];
+    long pages = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    FILE *f = fopen(path, "r");
+    if (!f) return 0;
+    if (fscanf(f, "%*d %ld", &pages) != 1) pages = 0;
+    fclose(f);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* `root` and all that descend from it; returns how many. */
+static int list_tree(int root, Process *p)
+{
+    int n = 0, grew = 1, n_in = 0;
     DIR *d = opendir("/proc");
     if (!d) return 0;
     for (struct dirent *e = readdir(d); e && n < MAX_PROCESS; e = readdir(d))
@@ -70,7 +80,14 @@ static long tree_pss_kb(int root)
                 if (p[j].in_tree && p[j].pid == p[i].parent) grew = p[i].in_tree = 1;
     }
     for (int i = 0; i < n; i++)
-        if (p[i].in_tree) kb += pss_kb(p[i].pid);
+        if (p[i].in_tree) p[n_in++] = p[i];
+    return n_in;
+}
+
+static long sum_kb(const Process *p, int n, long (*kb_of)(int pid))
+{
+    long kb = 0;
+    for (int i = 0; i < n; i++) kb += kb_of(p[i].pid);
     return kb;
 }
 
@@ -83,8 +100,9 @@ static double now_s(void)
 
 int main(int argc, char **argv)
 {
+    static Process tree[MAX_PROCESS];
     int how = 0;
-    long peak = 0;
+    long peak = 0, most_rss = 0;
     if (argc < 3) {
         fprintf(stderr, "pss_peak FILE COMMAND ARG ...\n");
         return 64;
@@ -101,12 +119,14 @@ int main(int argc, char **argv)
         return 71;
     }
     while (waitpid(child, &how, WNOHANG) == 0) {
-        const double looked = now_s();
-        const long kb = tree_pss_kb(child);
-        if (kb > peak) peak = kb;
-        const double cost = 50 * (now_s() - looked), pause = cost < 0.05 ? 0.05 : cost;
-        nanosleep(&(struct timespec){(time_t)pause, (long)(1e9 * (pause - (double)(time_t)pause))},
-                  NULL);
+        const int n = list_tree(child, tree);
+        const long rss = sum_kb(tree, n, rss_kb);
+        if (rss > most_rss + most_rss / 500) {
+            const long pss = sum_kb(tree, n, pss_kb);
+            most_rss = rss;
+            if (pss > peak) peak = pss;
+        }
+        nanosleep(&(struct timespec){0, 100000000}, NULL);
     }
     struct rusage used = {0};
     getrusage(RUSAGE_CHILDREN, &used);
