@@ -229,7 +229,9 @@ START_TEST(cuts_long_products_without_seams)
                                  {2100, 2100, 20, true, true, DT_F16, DT_BF16, 1},
                                  {1100, 2300, 96, false, true, DT_F32, DT_F32, 0},
                                  {600, 1200, 96, true, false, DT_F32, DT_F32, 1},
-                                 {64, 96, 1088, true, false, DT_F32, DT_F32, 1}};
+                                 {64, 96, 1088, true, false, DT_F32, DT_F32, 1},
+                                 {70, 1300, 2300, false, false, DT_F32, DT_BF16, 1},
+                                 {700, 1100, 600, false, true, DT_F32, DT_F16, 0}};
     for (int64_t i = 0; i < N_OF(NAMES); i++) {
         if (!gemm_has_backend(NAMES[i])) continue;
         T_OK(gemm_init(NAMES[i], "fp32"));

@@ -1,8 +1,9 @@
 /* gemm.c — products cut into tiles that threads share, and the conversion of operands.
  *
- * Operands that are not stored as they are multiplied (frozen bf16 weights under f32 products, f32
- * activations under bf16 products) are converted panel by panel into scratch that all threads
- * read, so each number is converted about once. Panels and tiles are pure functions of the shape.
+ * Operands that are not stored as they are multiplied (f32 activations under bf16 products) are converted panel by panel
+ * into scratch that all threads read, so each number is converted about once. Frozen 16-bit weights under f32 products are
+ * widened by each tile for itself, in parts that stay in its thread's cache: memory sees but their two bytes. Panels, parts and
+ * tiles are pure functions of the shape.
  * A few rows against 16-bit weights, which is what generating does, are bound by memory: there the
  * weights go from file to registers without a panel. */
 #include "trainer/base/log.h"
@@ -10,6 +11,7 @@
 #include "trainer/tensor/dtype.h"
 #include "trainer/tensor/gemm_backend.h"
 #include "trainer/tensor/kernels/kernel.h"
+#include <omp.h>
 #include <string.h>
 
 enum {
@@ -18,11 +20,15 @@ enum {
     TILE_N = 1024,
     TILE_ALIGN = 64, /* tiles begin at multiples of this */
     FEW_ROWS = 16,
+    WIDE_K = 1024, /* rows and columns of a part that a tile widens */
+    WIDE_N = 512,
+    MAX_TEAM = 128 /* threads that do so */
 };
 
 /* Untouched pages of these cost nothing: f32 products of f32 operands never use them. */
 static _Alignas(64) char scratch_a[PANEL * PANEL * sizeof(real)];
 static _Alignas(64) char scratch_b[PANEL * PANEL * sizeof(real)];
+static _Alignas(64) char scratch_wide[MAX_TEAM][WIDE_K * WIDE_N * sizeof(real)];
 
 GemmActive gemm_active = {&gemm_reference, false};
 
@@ -141,6 +147,25 @@ static Tile tile_of(int64_t m, int64_t n, int64_t k)
     return (Tile){even_part(m, t.m), even_part(n, t.n)};
 }
 
+/* A tile on the calling thread, B widened part by part. */
+static void widen_tile(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c,
+                       int64_t ldc)
+{
+    char *room = scratch_wide[omp_get_thread_num()];
+    for (int64_t j = 0; j < n; j += WIDE_N)
+        for (int64_t p = 0; p < k; p += WIDE_K) {
+            const int64_t nj = min(WIDE_N, n - j), np = min(WIDE_K, k - p);
+            const int64_t n_row = b.trans ? nj : np, n_col = b.trans ? np : nj;
+            const Mat from = mat_from(b, p, j);
+            for (int64_t r = 0; r < n_row; r++)
+                convert_row(b.dtype, mat_from(from, b.trans ? 0 : r, b.trans ? r : 0).p, n_col,
+                            DT_REAL, room + (size_t)(r * n_col) * sizeof(real));
+            gemm_active.backend->product(m, nj, np, 1, mat_from(a, 0, p),
+                                         (Mat){room, n_col, DT_REAL, b.trans}, p == 0 ? beta : 1,
+                                         c + j, ldc);
+        }
+}
+
 /* C = beta C + A B, the team's threads taking tiles as they come. */
 static void share_tiles(int64_t m, int64_t n, int64_t k, Tile t, Mat a, Mat b, real beta, real *c,
                         int64_t ldc)
@@ -149,9 +174,22 @@ static void share_tiles(int64_t m, int64_t n, int64_t k, Tile t, Mat a, Mat b, r
 #pragma omp for schedule(dynamic)
     for (int64_t tile = 0; tile < tile_count(m, n, t); tile++) {
         const int64_t i = tile % n_row * t.m, j = tile / n_row * t.n;
-        gemm_active.backend->product(min(t.m, m - i), min(t.n, n - j), k, 1, mat_from(a, i, 0),
-                                     mat_from(b, 0, j), beta, c + i * ldc + j, ldc);
+        const int64_t mi = min(t.m, m - i), nj = min(t.n, n - j);
+        if (b.dtype != a.dtype)
+            widen_tile(mi, nj, k, mat_from(a, i, 0), mat_from(b, 0, j), beta, c + i * ldc + j, ldc);
+        else
+            gemm_active.backend->product(mi, nj, k, 1, mat_from(a, i, 0), mat_from(b, 0, j), beta,
+                                         c + i * ldc + j, ldc);
     }
+}
+
+static void multiply_widening(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, real *c,
+                              int64_t ldc)
+{
+    const Tile t = tile_of(m, n, k);
+    const int team = (int)min(omp_get_max_threads(), MAX_TEAM);
+#pragma omp parallel num_threads(team) if (tile_count(m, n, t) > 1)
+    share_tiles(m, n, k, t, a, b, beta, c, ldc);
 }
 
 static void set_zero(int64_t m, int64_t n, real *c, int64_t ldc)
@@ -187,6 +225,10 @@ static void multiply(int64_t m, int64_t n, int64_t k, Mat a, Mat b, real beta, r
         return;
     }
     const Dtype as = gemm_operand_dtype();
+    if (as == DT_REAL && a.dtype == as && b.dtype != as) {
+        multiply_widening(m, n, k, a, b, beta, c, ldc);
+        return;
+    }
     const bool same_a = a.dtype == as, same_b = b.dtype == as;
     const int64_t panel_m = same_a ? m : PANEL, panel_n = same_b ? n : PANEL;
     const int64_t panel_k = same_a && same_b ? k : PANEL;
