@@ -112,17 +112,6 @@ static bool is_rank(int r)
     return comm_rank(test_world()) == r;
 }
 
-/* The answer of every rank is the same; returns it. */
-static Status agreed(Status rc)
-{
-    int64_t lowest = rc, highest = rc;
-    comm_min_i64(test_world(), &lowest, 1);
-    comm_max_i64(test_world(), &highest, 1);
-    ck_assert_msg(lowest == highest, "one rank ends with %s, another with %s",
-                  status_name((Status)lowest), status_name((Status)highest));
-    return rc;
-}
-
 /* Breaks place n of a fresh run on one rank, and runs it again. False: it has no such place. */
 static bool break_run(int rank, int64_t n, bool stays, int64_t *n_absorbed)
 {
@@ -134,7 +123,7 @@ static bool break_run(int rank, int64_t n, bool stays, int64_t *n_absorbed)
     Status rc = quiet_train(cfg);
     if (is_rank(rank)) hit = fault_disarm();
     comm_max_i64(test_world(), &hit, 1);
-    rc = agreed(rc);
+    rc = test_agreed(rc);
     ck_assert_msg(hit || rc == ST_OK, "nothing was broken: %s", status_message());
     ck_assert_msg(rc == ST_OK || status_message()[0], "place %lld: %s: \"%s\" (%s)", LL(n),
                   status_name(rc), status_message(), status_trail());

@@ -6,16 +6,6 @@ static Status write_all(const Fixture *f, const char *dir)
     return fixture_write_on(f, test_world(), dir, false);
 }
 
-/* The answer of every rank is the same; returns it. */
-static Status agreed(Status rc)
-{
-    int64_t lowest = rc, highest = rc;
-    comm_min_i64(test_world(), &lowest, 1);
-    comm_max_i64(test_world(), &highest, 1);
-    T_EQ_I64(lowest, highest);
-    return rc;
-}
-
 static int64_t live_at_start; /* the communicator's own */
 
 static bool only_rank_0(void)
@@ -117,7 +107,7 @@ static void break_one_rank(bool background)
             int64_t n_name = 0;
             hit = 0;
             if (comm_rank(test_world()) == victims[v]) fault_arm(n, false);
-            const Status rc = agreed(fixture_write_on(&f, test_world(), dir, background));
+            const Status rc = test_agreed(fixture_write_on(&f, test_world(), dir, background));
             if (comm_rank(test_world()) == victims[v]) hit = fault_disarm();
             comm_max_i64(test_world(), &hit, 1);
             T_TRUE(hit || rc == ST_OK);
@@ -157,7 +147,7 @@ START_TEST(an_existing_directory_is_refused_by_all)
     fixture_init(&f, 5);
     char *dir = fixture_path("exists");
     T_OK(write_all(&f, dir));
-    T_FAILS(agreed(write_all(&f, dir)), IO, "exists: exists already");
+    T_FAILS(test_agreed(write_all(&f, dir)), IO, "exists: exists already");
     T_OK(ckpt_verify(dir));
     comm_barrier(test_world());
 }
@@ -170,9 +160,9 @@ START_TEST(ranks_that_drifted_apart_are_refused)
     char *dir = fixture_path("drift");
     if (comm_size(test_world()) == 1) T_SKIP("one rank cannot differ from itself");
     if (comm_rank(test_world()) == comm_size(test_world()) - 1) f.t[2].val[59] += 1e-6f;
-    T_FAILS(agreed(write_all(&f, dir)), BUG,
+    T_FAILS(test_agreed(write_all(&f, dir)), BUG,
             "the ranks hold different numbers in param/model.layers.2.norm.weight");
-    T_FAILS(agreed(fixture_write_on(&f, test_world(), dir, true)), BUG,
+    T_FAILS(test_agreed(fixture_write_on(&f, test_world(), dir, true)), BUG,
             "the ranks hold different numbers in param/model.layers.2.norm.weight");
     T_TRUE(!path_exists(dir));
 }

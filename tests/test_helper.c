@@ -23,6 +23,16 @@ const Comm *test_world(void)
     return world ? world : comm_self();
 }
 
+Status test_agreed(Status rc)
+{
+    int64_t lowest = rc, highest = rc;
+    comm_min_i64(test_world(), &lowest, 1);
+    comm_max_i64(test_world(), &highest, 1);
+    ck_assert_msg(lowest == highest, "one rank ends with %s, another with %s",
+                  status_name((Status)lowest), status_name((Status)highest));
+    return rc;
+}
+
 static void remove_scratch(void)
 {
     char cmd[128];

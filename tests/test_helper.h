@@ -34,6 +34,8 @@ int test_main(const char *module, const TTest *const *tests, int64_t n);
 /* The same under mpirun: starts comm first, a failure on one rank fails the program on all. */
 int test_main_mpi(const char *module, int argc, char **argv, const TTest *const *tests, int64_t n);
 const Comm *test_world(void);
+/* The answer of every rank is the same, or the test fails; gives it. Rank: collective. */
+Status test_agreed(Status rc);
 
 /* Ends a test that cannot run here; the reason is printed and counted, never passed over. */
 #define T_SKIP(why)                                                                                \

@@ -66,9 +66,9 @@ static bool asks_for_help(const char *arg)
 /* What needs no ranks and no kernels is answered at once. */
 static bool answer_at_once(int argc, char **argv)
 {
-    const bool of_verb = argc == 3 && asks_for_help(argv[2]) && find_verb(argv[1]) >= 0;
-    if (of_verb)
-        print_verb(find_verb(argv[1]));
+    const int64_t verb = argc == 3 && asks_for_help(argv[2]) ? find_verb(argv[1]) : -1;
+    if (verb >= 0)
+        print_verb(verb);
     else if (argc == 2 && strcmp(argv[1], "--version") == 0)
         printf("trainer (Switchyard) %s\n", SWITCHYARD_VERSION);
     else if (argc == 2 && (asks_for_help(argv[1]) || strcmp(argv[1], "help") == 0))

@@ -243,11 +243,9 @@ static int64_t lesson_reals(const BlockSize *s, int64_t n_segment)
 int64_t segments_bytes(const Model *m, int64_t B, int64_t T)
 {
     const Segments *plan = model_segments(m);
-    const ModelConfig *c = model_config(m);
-    const int64_t n_slot = segments_n_slot(plan), n_key = n_slot + plan->len;
-    const BlockSize kept = block_size(m, B, n_slot), cache = block_size(m, B, n_key);
-    return (int64_t)sizeof(real) * (lesson_reals(&kept, n_segment_of(plan, T)) +
-                                    all_blocks(&cache) + B * n_key * c->head_dim + B * T);
+    const BlockSize kept = block_size(m, B, segments_n_slot(plan));
+    return (int64_t)sizeof(real) * (lesson_reals(&kept, n_segment_of(plan, T)) + B * T) +
+           segment_cache_bytes(m, B);
 }
 
 static Status lesson_init(Lesson *l, bool backward)
